@@ -1,0 +1,309 @@
+"""The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerastl import recipe as read_recipe
+from kerastl.errors import KerastlError, RecipeError
+from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
+
+app = typer.Typer(
+    help="Transfer learning for image classification: recipes in, proven models out.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+RecipeName = Annotated[
+    str, typer.Argument(help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.", metavar="RECIPE")
+]
+Strategy = Annotated[str | None, typer.Option(help="Replace the phases with those of a strategy, as freeze-first.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; see `kerastl keys`."),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME, numbered where it is taken).")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the data.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan: who learns, how fast, how long. Nothing is trained.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command()
+def recipes(debug: Debug = False):
+    """List the recipes that come with kerastl."""
+    with errors_shown(debug):
+        every = [read_recipe(name) for name in names()]
+        rows = [(r.name, r.data.name, r.model.backbone, r.strategy or OWN_PHASES, r.description) for r in every]
+        print_table(("recipe", "dataset", "backbone", "strategy", "what it is"), rows)
+
+
+@app.command("keys")
+def show_keys(debug: Debug = False):
+    """List every key a recipe may have, with its default and meaning."""
+    with errors_shown(debug):
+        print_table(("key", "expected", "default", "meaning"), keys())
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+):
+    """Train, judge and save what a recipe describes."""
+    with errors_shown(debug):
+        run_recipe(resolved(recipe, strategy, overrides, data_dir), out, dry_run)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    debug: Debug = False,
+):
+    """Judge the model of a finished run again."""
+    with errors_shown(debug):
+        quiet_tensorflow()
+        from kerastl.evaluate.metrics import shown
+        from kerastl.run import evaluate as judge_again
+
+        report = judge_again(run, split)
+        top5 = "" if report.top5 is None else f", top-5 {report.top5:.4f}"
+        typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}{top5}")
+        rows = [
+            (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
+            for c in report.per_class
+        ]
+        print_table(("class", "n", "precision", "recall", "f1"), rows)
+
+
+@app.command()
+def sweep(
+    recipe: RecipeName,
+    over: Annotated[
+        list[str], typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
+    ],
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Try several values, choose on validation, retrain the winner on train + validation, score it on test once."""
+    with errors_shown(debug):
+        base = resolved(recipe, strategy, overrides, data_dir)
+        values = dict(map(parse_over, over))
+        quiet_tensorflow()
+        from kerastl.sweeps import sweep as run_sweep
+
+        folder = out or free_folder(f"{base.name}-sweep")
+        done = run_sweep(base, values, folder)
+        rows = [
+            (
+                *(row[key] for key in values),
+                f"{row['val_accuracy']:.4f} [{row['val_low']:.4f}, {row['val_high']:.4f}]",
+                f"{row['seconds']:.0f}",
+            )
+            for row in done.rows
+        ]
+        print_table((*values, "validation accuracy [95% interval]", "seconds"), rows)
+        typer.echo(
+            "winner, trained again on train + validation: " + ", ".join(f"{key} = {done.winner[key]}" for key in values)
+        )
+        print_run(done.final)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.", metavar="RUN...")],
+    figure: Annotated[Path, typer.Option(help="Where the overlaid curves go.")] = Path("compare.png"),
+    debug: Debug = False,
+):
+    """Set finished runs side by side: one table and one figure."""
+    with errors_shown(debug):
+        quiet_tensorflow()
+        from kerastl.evaluate.compare import COLUMNS
+        from kerastl.evaluate.compare import compare as side_by_side
+
+        rows = side_by_side(runs, figure)
+        print_table(COLUMNS, [tuple(row.values()) for row in rows])
+        typer.echo(f"curves: {figure}")
+
+
+def train_script(dataset, strategy):
+    """What scripts/train_cifar10.py and its sisters are.
+
+    Args:
+        dataset: the first part of the recipes' names.
+        strategy: the default.
+    """
+    default = f"{dataset}-{strategy}"
+
+    def main(
+        strategy: Annotated[
+            str, typer.Option(help=f"{', '.join(strategies_of(dataset))}, or any other strategy.")
+        ] = strategy,
+        sample: Annotated[
+            bool, typer.Option("--sample", help="Train on the embedded sample instead: no download.")
+        ] = False,
+        overrides: Overrides = None,
+        out: Out = None,
+        data_dir: DataDir = None,
+        dry_run: DryRun = False,
+        debug: Debug = False,
+    ):
+        with errors_shown(debug):
+            name, replaced = f"{dataset}-{strategy}", None
+            if sample or name not in names():
+                name, replaced = "quickstart" if sample else default, strategy
+            run_recipe(resolved(name, replaced, overrides, data_dir), out, dry_run)
+
+    main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
+    typer.run(main)
+
+
+def strategies_of(dataset):
+    """The strategies for which the dataset has a recipe of its own."""
+    return [name.removeprefix(f"{dataset}-") for name in names() if name.startswith(f"{dataset}-")]
+
+
+def resolved(name, strategy, overrides, data_dir):
+    """The recipe with all that the command line says about it."""
+    values = dict(map(parse_override, overrides or []))
+    if data_dir is not None:
+        values["data.dir"] = str(data_dir)
+    return read_recipe(name, strategy=strategy, **values)
+
+
+def parse_over(text):
+    """`KEY=1,3,6` as the key and its values."""
+    dotted, equals, values = text.partition("=")
+    if not equals or not values:
+        raise RecipeError(f"--over {text}: expected KEY=VALUE,VALUE,...")
+    return dotted.strip(), [parse_value(value) for value in values.split(",")]
+
+
+def run_recipe(spec, out, dry):
+    quiet_tensorflow()
+    if dry:
+        from kerastl.run import dry_run
+        from kerastl.train.plan import describe
+
+        plans, told = dry_run(spec)
+        typer.echo(f"{spec.name}: {spec.description}\n{told}\n\n{describe(plans)}")
+        return
+    from kerastl.run import train as run_train
+
+    print_run(run_train(spec, out or free_folder(spec.name)))
+
+
+def print_run(run):
+    """The end of a run: how good, against what, and where everything is."""
+    from kerastl.evaluate.metrics import shown
+
+    test, seconds = run.metrics["test"], run.metrics["seconds"]
+    if run.baseline:
+        told = {
+            "transferred": run,
+            "from scratch" if run.baseline.recipe.model.weights == "none" else "baseline": run.baseline,
+        }
+        rows = [
+            (
+                name,
+                shown(r.metrics["test"]),
+                f"{r.metrics['test']['loss']:.4f}",
+                f"{sum(p['seconds'] for p in r.metrics['phases']):.0f}",
+            )
+            for name, r in told.items()
+        ]
+        print_table(
+            (
+                f"{run.recipe.data.name}, {run.metrics['data']['train']} images",
+                "test accuracy [95% interval]",
+                "loss",
+                "seconds",
+            ),
+            rows,
+        )
+    else:
+        top5 = "" if test["top5"] is None else f", top-5 {test['top5']:.4f}"
+        typer.echo(f"test accuracy {shown(test)}, loss {test['loss']:.4f}{top5}, {seconds:.0f} seconds")
+    for name, pair in run.metrics["data"]["duplicates"].items():
+        if pair["found"]:
+            typer.echo(
+                f"exact duplicates between {name.replace('-', ' and ')}: {pair['found']} found, {pair['removed']} removed"
+            )
+    typer.echo(f"run: {run.folder} (metrics.json, curves.png, predictions.png, history.csv, model.keras)")
+    if run.exports:
+        typer.echo(
+            f"exports: {run.exports} ({', '.join(it['file'] for it in run.metrics['exports'].values())}, labels.json)"
+        )
+
+
+def free_folder(name):
+    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... where that is taken."""
+    return next(
+        folder for i in range(1, 10**6) if not (folder := Path("runs") / (name if i == 1 else f"{name}-{i}")).exists()
+    )
+
+
+def print_table(header, rows):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 220
+    console.print(table)
+
+
+@contextlib.contextmanager
+def errors_shown(debug):
+    """Errors as one sentence and an exit code: 2 for what the user can mend, 1 for failure, 130 for Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+    except KerastlError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(
+            f"error: {type(error).__name__}: {error}\nThis is not a message made for you: --debug shows where it comes from.",
+            err=True,
+        )
+        raise typer.Exit(1) from None
+
+
+def quiet_tensorflow():
+    """TensorFlow's start-up notices are of no use to whoever trains a model; set the variable to see them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main():
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""`tfds:NAME[/CONFIG]`: any image classification dataset of TensorFlow Datasets."""
+
+import numpy as np
+
+from kerastl.data.images import EncodedImages, Images, Source
+from kerastl.errors import OFFLINE_REMEDY, MissingData, UserError
+
+SPLITS = {"train": ("train",), "validation": ("validation", "val", "dev"), "test": ("test",)}
+
+
+def load_catalogue(spec, image_size):
+    """Read a dataset of TensorFlow Datasets, downloading it where it is not prepared yet.
+
+    Images of one fixed size become an array; others stay encoded in memory and are decoded a batch at a time.
+
+    Args:
+        spec: a `DataSpec` whose name is `tfds:NAME` or `tfds:NAME/CONFIG`.
+        image_size: side in pixels for images of varying size.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        MissingData: not prepared, and the download failed.
+        UserError: the dataset has no `image` and `label`, or no train split.
+    """
+    import tensorflow_datasets as tfds
+
+    name = spec.name.removeprefix("tfds:")
+    try:
+        builder = tfds.builder(name, data_dir=spec.dir or None)
+        builder.download_and_prepare()
+    except Exception as error:
+        where = spec.dir or "~/tensorflow_datasets"
+        raise MissingData(
+            f"tfds:{name}: not prepared in {where}, and the download failed ({type(error).__name__}: {str(error).strip()[:200]}). "
+            f"Connect to the internet, or name the folder that has it with --data-dir. {OFFLINE_REMEDY}"
+        ) from None
+    features = builder.info.features
+    if not {"image", "label"} <= set(features):
+        raise UserError(f"tfds:{name}: found the features {', '.join(features)}; expected image and label")
+    splits = {}
+    for split, aliases in SPLITS.items():
+        there = [alias for alias in aliases if alias in builder.info.splits]
+        splits[split] = _read(tfds, builder, there[0], features, image_size) if there else None
+    if splits["train"] is None:
+        raise UserError(f"tfds:{name}: found the splits {', '.join(builder.info.splits)}; expected train")
+    return Source(tuple(features["label"].names), **splits)
+
+
+def _read(tfds, builder, split, features, image_size):
+    if None not in features["image"].shape:
+        whole = builder.as_dataset(split=split, batch_size=-1)
+        pixels = whole["image"].numpy()
+        return Images(
+            np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels, whole["label"].numpy().astype(np.int64)
+        )
+    undecoded = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    rows = [(row["image"], row["label"]) for row in undecoded.as_numpy_iterator()]
+    return Images(
+        EncodedImages([image for image, _ in rows], image_size), np.array([label for _, label in rows], dtype=np.int64)
+    )

@@ -1,0 +1,100 @@
+"""Train, validation, test: seeded, stratified, and with no image in two of them."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from kerastl.data.images import Images
+from kerastl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Data:
+    """The three splits of a recipe.
+
+    Args:
+        train, validation, test: `Images`; `validation` is None where the recipe asks for none.
+        class_names: names in label order.
+        superclasses: for each class, the coarser class it belongs to, or None.
+        duplicates: exact duplicates across splits, `{"train-test": {"found": 3, "removed": 0}, ...}`.
+    """
+
+    train: Images
+    validation: Images | None
+    test: Images
+    class_names: tuple[str, ...]
+    superclasses: tuple[str, ...] | None = None
+    duplicates: dict = field(default_factory=dict)
+
+    @property
+    def shape(self):
+        """Height, width and channels of one image."""
+        return self.train.shape
+
+
+def split(source, spec, seed):
+    """Turn what a dataset offers into the splits of a recipe.
+
+    The test split is the dataset's own, or a held-out share where it has none; so is the validation split, and a share of 0
+    means that everything but the test split trains. `limit` first keeps so many training images,
+    and the validation share comes out of those: with few labels, validation has few as well. An exact duplicate across two
+    splits is reported; where kerastl made the split itself, the copy in the larger one is removed.
+
+    Args:
+        source: a `Source`.
+        spec: a `DataSpec`: validation, test and limit.
+        seed: of the draws.
+
+    Returns:
+        `Data`.
+
+    Raises:
+        UserError: a share or limit that leaves a class without images.
+    """
+    train, validation, test, duplicates = source.train, source.validation, source.test, {}
+    own_test = test is None
+    if own_test:
+        train, test = _draw(train, spec.test, seed, "data.test")
+    if spec.limit is not None and spec.limit < len(train):
+        train = _draw(train, len(train) - spec.limit, seed, "data.limit")[0]
+    if validation is not None and not spec.validation:
+        train, validation = train.joined(validation), None
+    own_validation = validation is None and spec.validation > 0
+    if own_validation:
+        train, validation = _draw(train, spec.validation, seed, "data.validation")
+    if validation is not None:
+        train, duplicates["train-validation"] = _without(train, validation, remove=own_validation)
+        validation, duplicates["validation-test"] = _without(validation, test, remove=own_validation)
+    train, duplicates["train-test"] = _without(train, test, remove=own_test)
+    return Data(train, validation, test, source.class_names, source.superclasses, duplicates)
+
+
+def _draw(images, held_out, seed, key):
+    """Two stratified parts, in their first order: what stays, and the `held_out` share or number."""
+    try:
+        stays, goes = train_test_split(
+            np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed
+        )
+    except ValueError as error:
+        counts = np.bincount(images.labels)
+        raise UserError(
+            f"{key} cannot be honoured for {len(images)} images in {np.count_nonzero(counts)} classes "
+            f"(the smallest has {counts[counts > 0].min()}): {error}"
+        ) from None
+    return images.subset(np.sort(stays)), images.subset(np.sort(goes))
+
+
+def _without(images, others, remove):
+    """The images, and how many of them stand in `others` too; with `remove` those are left out."""
+    seen = {_digest(others, place) for place in range(len(others))}
+    double = np.array([_digest(images, place) in seen for place in range(len(images))], dtype=bool)
+    found = int(double.sum())
+    if remove and found:
+        images = images.subset(np.flatnonzero(~double))
+    return images, {"found": found, "removed": found if remove else 0}
+
+
+def _digest(images, place):
+    return hashlib.blake2b(images.raw(place), digest_size=16).digest()

@@ -1,0 +1,1 @@
+"""A trained model as files that work without kerastl: `export` writes, reloads, compares, and only then keeps."""

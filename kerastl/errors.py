@@ -1,0 +1,36 @@
+"""What can go wrong, as types: each message says what was found, where, what was expected and the remedy."""
+
+
+class KerastlError(Exception):
+    """A failure with a message made for the user; the command line prints it alone and exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UserError(KerastlError):
+    """Something the user can mend: a recipe, a path, a missing file or package (exit code 2)."""
+
+    exit_code = 2
+
+
+class RecipeError(UserError):
+    """A recipe, strategy or override that cannot be obeyed."""
+
+
+class MissingData(UserError):
+    """Images that are not where the recipe says, and cannot be downloaded."""
+
+
+class MissingWeights(UserError):
+    """Pretrained weights that are absent or do not fit the backbone."""
+
+
+class MissingExtra(UserError):
+    """An optional package that the recipe needs."""
+
+
+class ExportError(KerastlError):
+    """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
+
+
+OFFLINE_REMEDY = "To see the whole path with no download: python scripts/train_cifar10.py --sample"

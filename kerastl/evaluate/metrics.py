@@ -1,0 +1,107 @@
+"""Numbers that say how good a classifier is, each with its n, and the accuracy with its interval."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
+
+from kerastl.data.batches import evaluation_batches
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a model answers on one split.
+
+    Args:
+        n: images.
+        accuracy: share of them whose most probable class is the label.
+        interval: Wilson's 95% interval of the accuracy (Wilson 1927), low and high.
+        loss: mean negative log-likelihood of the label, in nats.
+        top5: share whose label is among the five most probable classes; None with five classes or fewer.
+        per_class: for each class its name, n, precision, recall and f1; 0 where a ratio has no denominator.
+        confusion: counts, a row a true class, a column a predicted one.
+    """
+
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    top5: float | None
+    per_class: tuple[dict, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def to_dict(self):
+        return asdict(self)
+
+
+def predict_probabilities(model, images, batch_size=128):
+    """Class probabilities for a split.
+
+    Args:
+        model: a `keras.Model` from raw pixels to probabilities.
+        images: `Images`.
+        batch_size: images in a step.
+
+    Returns:
+        A float32 array of shape (n, classes).
+    """
+    return model.predict(evaluation_batches(images, model.output_shape[-1], batch_size), verbose=0)
+
+
+def judge(probabilities, labels, class_names):
+    """Compute a `Report`.
+
+    Args:
+        probabilities: array of shape (n, classes), rows that sum to 1.
+        labels: int array of shape (n,).
+        class_names: names in label order.
+
+    Returns:
+        A `Report`.
+
+    Example:
+        >>> report = judge(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]), ("cat", "dog"))
+        >>> report.n, round(report.accuracy, 3)
+        (3, 0.667)
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    predicted, classes = probabilities.argmax(axis=1), np.arange(len(class_names))
+    correct = int((predicted == labels).sum())
+    low, high = accuracy_interval(correct, len(labels))
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    rows = zip(class_names, support.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
+    return Report(
+        n=len(labels),
+        accuracy=correct / len(labels),
+        interval=(low, high),
+        loss=float(log_loss(labels, probabilities, labels=classes)),
+        top5=float(top_k_accuracy_score(labels, probabilities, k=5, labels=classes)) if len(classes) > 5 else None,
+        per_class=tuple(dict(zip(("name", "n", "precision", "recall", "f1"), row, strict=True)) for row in rows),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=classes).tolist())),
+    )
+
+
+def accuracy_interval(correct, n):
+    """Wilson's 95% interval for `correct` right answers of `n`.
+
+    Example:
+        >>> tuple(round(bound, 3) for bound in accuracy_interval(90, 100))
+        (0.826, 0.945)
+    """
+    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def shown(report):
+    """An accuracy as it is printed everywhere: 0.906 [0.885, 0.923], n = 899.
+
+    Args:
+        report: a `Report`, or its dict as read from metrics.json.
+    """
+    table = report if isinstance(report, dict) else report.to_dict()
+    low, high = table["interval"]
+    return f"{table['accuracy']:.4f} [{low:.4f}, {high:.4f}], n = {table['n']:,}"

@@ -1,0 +1,191 @@
+"""A backbone with its weights, cut at its features: still a model of its own, before it is built into the graph."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from kerastl import strict
+from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError
+from kerastl.model import backbones
+from kerastl.model.small_cnn import small_cnn
+from kerastl.recipe import Normalize
+
+SHIPPED = {"glyphs": Path(__file__).parents[1] / "weights" / "glyphs.weights.h5"}
+POOLED = ("avg", "max")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What the graph is built from.
+
+    Args:
+        model: from preprocessed images to features.
+        preprocessing: caffe, tf, torch, none, or the `Normalize` that came with the weights.
+    """
+
+    model: keras.Model
+    preprocessing: str | Normalize
+
+
+def pretrained(spec):
+    """Build a backbone, load its weights and cut it at its features.
+
+    Args:
+        spec: a `ModelSpec`.
+
+    Returns:
+        A `Pretrained`.
+
+    Raises:
+        RecipeError: unknown backbone, layer or constructor argument, or an image size it cannot take.
+        MissingWeights: weights that are absent, cannot be downloaded or do not fit.
+        MissingExtra: KerasHub is needed and not installed.
+    """
+    build = {"application": _application, "hub": _hub, "file": _file}[backbones.kind_of(spec.backbone)]
+    return build(spec)
+
+
+def _application(spec):
+    row = backbones.TABLE[spec.backbone]
+    top = spec.features == "predictions"
+    size = row.top_size if top else spec.image_size
+    imagenet = spec.weights == "imagenet"
+    if spec.backbone == "SmallCNN":
+        whole = _small_cnn(spec)
+    else:
+        constructor = getattr(keras.applications, spec.backbone)
+        arguments = {"include_top": top, "input_shape": (size, size, 3), **spec.options}
+        try:
+            whole = constructor(weights=None, **arguments)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(
+                f"model: {spec.backbone} refuses image_size {spec.image_size}, options {spec.options}: {error}"
+            ) from None
+        if imagenet:
+            whole = _download(constructor, arguments, spec)
+    model = _cut(whole, spec)
+    if not imagenet and spec.weights != "none":
+        _load(model, whole, spec)
+    return Pretrained(model, row.preprocessing)
+
+
+def _small_cnn(spec):
+    if spec.weights == "imagenet":
+        raise MissingWeights("SmallCNN has no ImageNet weights; expected model.weights = none, or a file")
+    if spec.image_size < 32:
+        raise RecipeError(
+            f"model.image_size: SmallCNN halves its input five times; found {spec.image_size}, expected 32 or more"
+        )
+    return small_cnn((spec.image_size, spec.image_size, 3))
+
+
+def _download(constructor, arguments, spec):
+    try:
+        return constructor(weights="imagenet", **arguments)
+    except Exception as error:
+        raise MissingWeights(
+            f"model.weights: the ImageNet weights of {spec.backbone} are not in {Path.home() / '.keras' / 'models'} and the download "
+            f"failed ({type(error).__name__}: {str(error).strip()[:160]}). Connect to the internet once, or name a weights file: "
+            f"--set model.weights=FILE. {OFFLINE_REMEDY}"
+        ) from None
+
+
+def _hub(spec):
+    try:
+        import keras_hub
+    except ImportError:
+        raise MissingExtra(
+            f'{spec.backbone} comes from KerasHub, which is not installed: pip install "kerastl[hub]"'
+        ) from None
+    preset = spec.backbone.removeprefix("hub:")
+    normalize = "none"
+    if spec.weights == "none" and preset in backbones.PRESETS:
+        name, arguments = backbones.PRESETS[preset]
+        whole = getattr(keras_hub.models, name)(image_shape=(spec.image_size, spec.image_size, 3), **arguments)
+    else:
+        try:
+            whole = keras_hub.models.Backbone.from_preset(preset, load_weights=spec.weights == "imagenet")
+            if spec.preprocessing == "backbone":
+                normalize = _normalize_of(keras_hub.layers.ImageConverter.from_preset(preset))
+        except Exception as error:
+            raise MissingWeights(
+                f"{spec.backbone}: KerasHub cannot give this preset ({type(error).__name__}: {str(error).strip()[:200]}). Connect to the "
+                f"internet once, or name a folder that holds the preset: hub:FOLDER. {OFFLINE_REMEDY}"
+            ) from None
+    if not isinstance(whole, keras.Model) or not hasattr(whole, "input"):
+        raise RecipeError(f"{spec.backbone}: KerasHub gives a {type(whole).__name__}; expected an image backbone")
+    model = _cut(whole, spec)
+    if spec.weights not in ("imagenet", "none"):
+        _load(model, whole, spec)
+    return Pretrained(model, normalize)
+
+
+def _normalize_of(converter):
+    """KerasHub computes pixels * scale + offset; the same as mean and deviation of pixels in 0..1."""
+    if converter.scale is None:
+        return "none"
+    scale = [converter.scale] * 3 if isinstance(converter.scale, (int, float)) else list(converter.scale)
+    offset = converter.offset if converter.offset is not None else 0.0
+    offset = [offset] * 3 if isinstance(offset, (int, float)) else list(offset)
+    std = tuple(1 / (255 * s) for s in scale)
+    return Normalize(mean=tuple(-o * d for o, d in zip(offset, std, strict=True)), std=std)
+
+
+def _file(spec):
+    path = Path(spec.backbone)
+    if not path.is_file():
+        raise MissingWeights(f"model.backbone: {path}: no such file; expected a model saved by Keras as .keras or .h5")
+    try:
+        whole = keras.models.load_model(path, compile=False)
+    except Exception as error:
+        raise MissingWeights(
+            f"model.backbone: {path}: Keras cannot load it ({type(error).__name__}: {str(error)[:300]})"
+        ) from None
+    wanted = (spec.image_size, spec.image_size, 3)
+    shapes = [tuple(tensor.shape[1:]) for tensor in whole.inputs]
+    if (
+        len(shapes) != 1
+        or len(shapes[0]) != 3
+        or any(side not in (None, want) for side, want in zip(shapes[0], wanted, strict=True))
+    ):
+        raise RecipeError(
+            f"model.backbone: {path} takes {shapes}; expected one input of shape {wanted} (model.image_size)"
+        )
+    if spec.weights not in ("imagenet", "none"):
+        raise RecipeError(
+            f"model.weights: {path} brings its own weights; found {spec.weights!r}, expected the key left out"
+        )
+    return Pretrained(_cut(whole, spec), "none")
+
+
+def _cut(whole, spec):
+    """The part of a backbone that ends at the features."""
+    if spec.features in (*POOLED, "predictions"):
+        return whole
+    layers = [layer.name for layer in whole.layers]
+    if spec.features not in layers:
+        raise RecipeError(
+            f"model.features: {spec.backbone} has no layer {spec.features!r}; "
+            f"{strict.suggest(spec.features, [*POOLED, 'predictions'])}, or one of its {len(layers)} layers, as {', '.join(layers[-6:])}"
+        )
+    return keras.Model(whole.input, whole.get_layer(spec.features).output)
+
+
+def _load(model, whole, spec):
+    path = SHIPPED.get(spec.weights, Path(spec.weights))
+    if not path.is_file():
+        raise MissingWeights(
+            f"model.weights: {path}: no such file; expected imagenet, none, {', '.join(SHIPPED)} or a weights file"
+        )
+    reasons = []
+    for part in (model, whole):  # a file may hold the cut backbone, or all of it
+        try:
+            part.load_weights(path)
+            return
+        except Exception as error:
+            reasons.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}")
+    raise MissingWeights(
+        f"model.weights: {path} does not fit {spec.backbone} with features {spec.features!r} and options {spec.options} ({reasons[0]}); "
+        "expected the weights of the same architecture, saved by Keras"
+    )

@@ -1,0 +1,236 @@
+"""A run: a recipe taken through all the rooms, and the folder it leaves behind."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerastl import strict
+from kerastl.data.batches import steps_per_epoch
+from kerastl.data.cifar import LAYOUTS, find, outline
+from kerastl.data.load import load, source_of
+from kerastl.deploy.export import export, save_keras, write_json
+from kerastl.errors import UserError
+from kerastl.evaluate.metrics import judge, predict_probabilities
+from kerastl.evaluate.plots import draw_curves, draw_grid
+from kerastl.model.graph import build_model
+from kerastl.model.groups import layer_groups
+from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.train.fit import fit
+from kerastl.train.history import read_history
+from kerastl.train.plan import plan
+
+PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
+GRID = 12  # images in the True/False picture
+PROOF = 32  # images on which exports are compared
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        folder: what it wrote: recipe.toml, history.csv, curves.png, predictions.png, metrics.json, model.keras, logs.
+        recipe: the `Recipe`, with its phases spelled out.
+        model: a plain `keras.Model` from raw pixels to probabilities.
+        metrics: what metrics.json holds.
+        exports: the folder with the exported files, or None.
+        baseline: the `Run` of the recipe's baseline, or None.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: keras.Model
+    metrics: dict
+    exports: Path | None = None
+    baseline: "Run | None" = None
+
+
+def train(spec, out, *, score_test=True):
+    """Train, judge and save what a recipe describes.
+
+    Args:
+        spec: a `Recipe`, the name of one, or the path of a TOML file.
+        out: run folder; made where it is missing, refused where it holds another run.
+        score_test: False leaves the test split alone and exports nothing: for sweeps, which choose on validation.
+
+    Returns:
+        A `Run`.
+
+    Raises:
+        UserError: a recipe, data or weights that the user can mend, or a folder that is taken.
+        KerastlError: training diverged, or an export is not equal to the model.
+
+    Example:
+        >>> run = train("quickstart", "runs/first")  # doctest: +SKIP
+        >>> run.metrics["test"]["accuracy"]  # doctest: +SKIP
+        0.93
+    """
+    spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    if (folder / "history.csv").exists() or (folder / "metrics.json").exists():
+        raise UserError(f"{folder}: holds a run already; expected a new folder (--out)")
+    began = time.perf_counter()
+    keras.utils.set_random_seed(spec.seed)
+    data = load(spec.data, spec.model.image_size, spec.seed)
+    model = build_model(spec.model, data.shape, len(data.class_names))
+    groups = layer_groups(model, spec.model.backbone)
+    plans = plan(model, groups, spec, steps_per_epoch(data.train, spec.train.batch_size, spec.data.repeat))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
+    phases = fit(model, data, spec, plans, groups, folder)
+    draw_curves(read_history(folder / "history.csv"), folder / "curves.png")
+    splits = {"validation": data.validation, "test": data.test if score_test else None}
+    metrics = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
+    samples = data.test.subset(np.arange(min(PROOF, len(data.test)))).pixels[:]
+    save_keras(model, folder / "model.keras", samples)
+    exports = Path(spec.export.folder) / spec.name if score_test and spec.export.formats else None
+    metrics |= _circumstances(spec, data, model, phases)
+    if exports:
+        metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
+    write_json(folder / "metrics.json", metrics | {"seconds": round(time.perf_counter() - began, 1)})
+    baseline = None
+    if spec.baseline and score_test:
+        baseline = train(_baseline_of(spec), folder / "baseline")
+    return Run(folder, spec, model, metrics, exports, baseline)
+
+
+def dry_run(spec):
+    """The plan of a recipe, without training, without weights and, for CIFAR, without the images.
+
+    Args:
+        spec: a `Recipe`.
+
+    Returns:
+        The list of `PhasePlan`, and a sentence about the data it was made for.
+    """
+    if spec.data.name in LAYOUTS and find(spec.data) is None:
+        class_names, shape, counts = outline(spec.data)
+        images = min(counts["train"], spec.data.limit or counts["train"])
+        images -= round(images * spec.data.validation)
+        told = f"{spec.data.name} is not on this machine: its nominal size is assumed"
+    else:
+        source_of(spec.data)
+        data = load(spec.data, spec.model.image_size, spec.seed)
+        class_names, shape, images = data.class_names, data.shape, len(data.train)
+        told = f"{spec.data.name}: {images:,} training, {len(data.validation or ()):,} validation, {len(data.test):,} test images"
+    bare = override(spec, **{"model.weights": "none"}) if spec.model.weights != "none" else spec
+    model = build_model(bare.model, shape, len(class_names))
+    groups = layer_groups(model, spec.model.backbone)
+    steps = steps_per_epoch(range(images), spec.train.batch_size, spec.data.repeat)
+    return plan(model, groups, spec, steps), f"{told}; {images:,} to train on, {len(class_names)} classes"
+
+
+def evaluate(folder, split="test"):
+    """Judge the model of a finished run again, on the split of its own recipe.
+
+    Args:
+        folder: of the run.
+        split: "test", "validation" or "train".
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        UserError: no run there, or the recipe has no such split.
+    """
+    folder = Path(folder)
+    if not (folder / "model.keras").is_file():
+        raise UserError(f"{folder}: no finished run; expected a folder with recipe.toml and model.keras")
+    spec = recipe(folder / "recipe.toml")
+    data = load(spec.data, spec.model.image_size, spec.seed)
+    images = getattr(data, split, None)
+    if images is None:
+        raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
+    model = keras.models.load_model(folder / "model.keras")
+    return judge(predict_probabilities(model, images, spec.train.evaluation_batch), images.labels, data.class_names)
+
+
+def _judge_split(model, images, data, spec, folder, name):
+    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch)
+    np.savez_compressed(folder / f"predictions_{name}.npz", probabilities=probabilities, labels=images.labels)
+    if name == "test":
+        chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
+        shown = images.subset(chosen)
+        draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
+    return judge(probabilities, images.labels, data.class_names).to_dict()
+
+
+def _circumstances(spec, data, model, phases):
+    """All that is needed to understand and repeat the run."""
+    return {
+        "phases": phases,
+        "data": {
+            **{
+                name: len(images or ())
+                for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
+            },
+            "duplicates": data.duplicates,
+        },
+        "parameters": model.count_params(),
+        "peak_memory_bytes": _peak_memory(),
+        "seed": spec.seed,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "devices": _devices(),
+        },
+        "git_revision": _git_revision(),
+        "recipe": strict.dump(spec),
+    }
+
+
+def _baseline_of(spec):
+    overrides = {key: value for key, value in spec.baseline.items() if key != "strategy"}
+    bare = override(
+        spec, spec.baseline.get("strategy"), **{"name": f"{spec.name}-baseline", "export.formats": [], **overrides}
+    )
+    return replace(bare, baseline=None)
+
+
+def _labels(data):
+    return {"classes": list(data.class_names)} | (
+        {"superclasses": list(data.superclasses)} if data.superclasses else {}
+    )
+
+
+def _peak_memory():
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices():
+    import tensorflow as tf
+
+    return [device.device_type for device in tf.config.get_visible_devices()]
+
+
+def _git_revision():
+    """The commit of the checkout this package runs from; None for an installed package."""
+    here = Path(__file__).resolve()
+    try:
+        command = ["git", "-C", str(here.parent), "ls-files", "--error-unmatch", here.name]
+        subprocess.run(command, check=True, capture_output=True, timeout=10)
+        head = subprocess.run(
+            ["git", "-C", str(here.parent), "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip()

@@ -1,0 +1,63 @@
+"""history.csv: a row for every epoch of every phase."""
+
+import csv
+import math
+import time
+from pathlib import Path
+
+import keras
+
+from kerastl.errors import KerastlError
+
+COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+
+
+class HistoryRows(keras.callbacks.Callback):
+    """Adds a row for each epoch and rewrites the file, whole or not at all.
+
+    Args:
+        path: of history.csv.
+        rows: those of earlier phases; grown in place.
+        phase: its name.
+        optimizers: the optimizer of each group that learns.
+        groups: names of all groups, for the learning rate columns.
+    """
+
+    def __init__(self, path, rows, phase, optimizers, groups):
+        super().__init__()
+        self.path, self.rows, self.phase, self.optimizers, self.groups = path, rows, phase, optimizers, groups
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        rates = {f"lr_{group}": float(optimizer.learning_rate) for group, optimizer in self.optimizers.items()}
+        row = {"phase": self.phase, "epoch": epoch + 1, **{name: logs[name] for name in COLUMNS if name in logs}}
+        row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}
+        if not math.isfinite(logs["loss"]):
+            raise KerastlError(
+                f"phase {self.phase!r}, epoch {epoch + 1}: the loss became {logs['loss']} at learning rates {rates}; lower them "
+                "(--set train.learning_rate_scale=0.1) or clip gradients (phases.N.optimizer.clip_norm=1)"
+            )
+        self.rows.append(row)
+        write_csv(self.path, self.rows, (*COLUMNS, *(f"lr_{group}" for group in self.groups)))
+
+
+def write_csv(path, rows, columns):
+    """Write a table in one move: the file is the old one or the new one, never half of it."""
+    temporary = Path(path).with_suffix(".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)
+
+
+def read_history(path):
+    """The rows of a history.csv; numbers as numbers, empty fields as None."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    numbers = [
+        {name: float(value) if value else None for name, value in row.items() if name != "phase"} for row in rows
+    ]
+    return [{"phase": row["phase"], **values} for row, values in zip(rows, numbers, strict=True)]

@@ -1,0 +1,225 @@
+"""The plan: for every phase, which layers learn, how fast and for how long. Inspection only; no weight is touched.
+
+It is what `--dry-run` prints, what the golden tests freeze for every recipe, and what `fit` obeys.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kerastl import strict
+from kerastl.errors import RecipeError
+from kerastl.model.groups import learnable
+from kerastl.recipe import LastLayers, Phase
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """What one group of layers does in a phase.
+
+    Args:
+        name: stem, stage1, ..., head.
+        layers: layers with something to learn, batch normalisation included.
+        trained: names of those that learn in this phase.
+        parameters: numbers that learn in this phase.
+        frozen_parameters: numbers that could learn and do not.
+        learning_rate: the highest rate of the schedule; None where nothing learns.
+    """
+
+    name: str
+    layers: int
+    trained: tuple[str, ...]
+    parameters: int
+    frozen_parameters: int
+    learning_rate: float | None
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """What happens in a phase.
+
+    Args:
+        phase: the recipe's.
+        epochs: after `train.epochs_scale`.
+        steps_per_epoch: batches in one.
+        groups: from stem to head.
+        momentum: of the moving statistics of each BatchNormalization layer that is updated, by layer name.
+    """
+
+    phase: Phase
+    epochs: int
+    steps_per_epoch: int
+    groups: tuple[GroupPlan, ...]
+    momentum: dict[str, float]
+
+    @property
+    def steps(self):
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def trained(self):
+        """The names of all layers that learn."""
+        return {name for group in self.groups for name in group.trained}
+
+    @property
+    def rates(self):
+        """The learning rate of each group that learns."""
+        return {group.name: group.learning_rate for group in self.groups if group.trained}
+
+
+def plan(model, groups, recipe, steps_per_epoch):
+    """Decide, for every phase, what every layer does.
+
+    Args:
+        model: what `build_model` gave.
+        groups: what `layer_groups` gave for it.
+        recipe: a `Recipe`.
+        steps_per_epoch: batches in an epoch.
+
+    Returns:
+        A list with a `PhasePlan` for each phase.
+
+    Raises:
+        RecipeError: a phase names a group that the model has not, rates that do not match what it trains, or more layers
+            than there are.
+    """
+    return [_plan_phase(model, groups, recipe, phase, steps_per_epoch) for phase in recipe.phases]
+
+
+def _plan_phase(model, groups, recipe, phase, steps_per_epoch):
+    epochs = max(1, round(phase.epochs * recipe.train.epochs_scale))
+    chosen = _chosen(model, groups, phase)
+    if phase.batch_norm == "freeze":
+        chosen = [layer for layer in chosen if not is_batch_norm(layer)]
+    names = {layer.name for layer in chosen}
+    trained_groups = [name for name, layers in groups.items() if any(layer.name in names for layer in layers)]
+    rates = _rates(phase, trained_groups, groups)
+    group_plans = []
+    for name, layers in groups.items():
+        able = [layer for layer in layers if learnable(layer)]
+        trained = tuple(layer.name for layer in able if layer.name in names)
+        sizes = {layer.name: sum(int(np.prod(weight.shape)) for weight in learnable(layer)) for layer in able}
+        parameters = sum(sizes[layer] for layer in trained)
+        rate = rates[name] * recipe.train.learning_rate_scale if trained else None
+        group_plans.append(GroupPlan(name, len(able), trained, parameters, sum(sizes.values()) - parameters, rate))
+    momentum = {
+        layer.name: _momentum(layer, phase, epochs * steps_per_epoch) for layer in chosen if is_batch_norm(layer)
+    }
+    return PhasePlan(phase, epochs, steps_per_epoch, tuple(group_plans), momentum)
+
+
+def _chosen(model, groups, phase):
+    """The layers a phase names, as far as they have something to learn."""
+    trainable = phase.trainable
+    if isinstance(trainable, LastLayers):
+        return _last_layers(groups, trainable.last_layers, phase)
+    names = (
+        {"all": tuple(groups), "head": ("head",)}.get(trainable, trainable) if isinstance(trainable, str) else trainable
+    )
+    for name in names:
+        if name not in groups:
+            raise RecipeError(
+                f"phase {phase.name!r}: trainable: the model has no group {name!r}; {strict.suggest(name, groups)}"
+            )
+    return [layer for name in names for layer in groups[name] if learnable(layer)]
+
+
+def _last_layers(groups, count, phase):
+    """The last weight-bearing layers in the order of the graph; each BatchNormalization goes with its convolution."""
+    layers = [layer for members in groups.values() for layer in members]
+    bearing = [layer for layer in layers if learnable(layer) and not is_batch_norm(layer)]
+    if count > len(bearing):
+        raise RecipeError(
+            f"phase {phase.name!r}: last_layers: found {count}; the model has {len(bearing)} weight-bearing layers"
+        )
+    last = {layer.name for layer in bearing[-count:]}
+    producers = {id(layer.output): layer for layer in layers if not isinstance(layer.output, (list, dict))}
+    owners = {layer.name: _owner(layer, layers, producers) for layer in layers if is_batch_norm(layer)}
+    return [layer for layer in layers if learnable(layer) and owners.get(layer.name, layer.name) in last]
+
+
+def _owner(batch_norm, layers, producers):
+    """The layer whose output is normalised; before the first convolution of a pre-activation block, the one before."""
+    layer = batch_norm
+    while layer is not None and (is_batch_norm(layer) or not learnable(layer)):
+        layer = None if isinstance(layer.input, (list, dict)) else producers.get(id(layer.input))
+    if layer is not None:
+        return layer.name
+    before = layers[: layers.index(batch_norm)]
+    return next((other.name for other in reversed(before) if learnable(other) and not is_batch_norm(other)), None)
+
+
+def _rates(phase, trained_groups, groups):
+    rates = phase.optimizer.learning_rate
+    if not isinstance(rates, dict):
+        return dict.fromkeys(trained_groups, rates)
+    for name in rates:
+        if name not in groups:
+            raise RecipeError(
+                f"phase {phase.name!r}: learning_rate: the model has no group {name!r}; {strict.suggest(name, groups)}"
+            )
+    if set(rates) != set(trained_groups):
+        raise RecipeError(
+            f"phase {phase.name!r}: learning_rate: found rates for {', '.join(rates)}; "
+            f"expected one for each group that learns: {', '.join(trained_groups)}"
+        )
+    return rates
+
+
+def is_batch_norm(layer):
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _momentum(layer, phase, steps):
+    """A momentum with which the moving statistics have left their start behind within the phase.
+
+    After n steps the start still weighs momentum ** n: with 0.999, as keras.applications' MobileNets have it, 0.6 of it is
+    left after 500 steps, and validation stays at chance. `auto` leaves at most exp(-20), with at least two and at most a
+    hundred steps of memory, and never more than the layer's own.
+    """
+    if phase.batch_norm_momentum != "auto":
+        return phase.batch_norm_momentum
+    return round(min(layer.momentum, 0.99, max(0.5, 1 - 20 / steps)), 4)
+
+
+def describe(plans):
+    """The plan as text: a line for each phase and a table of its groups."""
+    lines = []
+    for number, it in enumerate(plans, start=1):
+        length = f"{it.epochs} epochs x {it.steps_per_epoch} steps = {it.steps} steps"
+        lines += [f"phase {number}/{len(plans)} {it.phase.name}: {length}", *_settings(it)]
+        lines.append(
+            f"    {'group':<10}{'layers trained':>16}{'parameters trained':>20}{'frozen':>14}{'learning rate':>15}"
+        )
+        for group in it.groups:
+            rate = "frozen" if group.learning_rate is None else f"{group.learning_rate:g}"
+            of = f"{len(group.trained)} of {group.layers}"
+            lines.append(f"    {group.name:<10}{of:>16}{group.parameters:>20,}{group.frozen_parameters:>14,}{rate:>15}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _settings(it):
+    phase, optimizer, schedule = it.phase, it.phase.optimizer, it.phase.schedule
+    shown = [optimizer.name]
+    shown += [
+        f"{name} {value:g}"
+        for name in ("momentum", "weight_decay", "clip_norm", "ema")
+        if (value := getattr(optimizer, name))
+    ]
+    shown += ["nesterov"] * optimizer.nesterov
+    moving = {
+        "constant": "constant",
+        "step": f"step: times {schedule.factor:g} every {schedule.every:g} epochs",
+        "cosine": f"cosine, warm-up {schedule.warmup or 0:g}",
+        "one-cycle": f"one-cycle, warm-up {0.3 if schedule.warmup is None else schedule.warmup:g}",
+    }[schedule.name]
+    momentum = sorted(set(it.momentum.values()))
+    norm = f"updated, momentum {' and '.join(f'{m:g}' for m in momentum)}" if momentum else "frozen"
+    lines = [f"    optimizer: {', '.join(shown)}; schedule: {moving}", f"    batch normalisation: {norm}"]
+    if phase.early_stopping:
+        lines.append(f"    early stopping: {phase.early_stopping.monitor}, patience {phase.early_stopping.patience}")
+    if phase.monitor:
+        lines.append(f"    ends with the weights of its best {phase.monitor}")
+    return lines

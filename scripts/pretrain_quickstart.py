@@ -1,0 +1,44 @@
+"""Make the weights that `--sample` starts from: run the recipe pretrain-glyphs and keep its backbone.
+
+    python scripts/pretrain_quickstart.py runs/pretrain [--set KEY=VALUE ...]
+
+Writes kerastl/weights/glyphs.weights.h5 (at most 2 MB), the one file of weights in the package.
+"""
+
+import argparse
+
+import keras
+
+import kerastl
+from kerastl.model.pretrained import SHIPPED, pretrained
+from kerastl.recipe import parse_override
+
+LIMIT = 2_000_000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", help="run folder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    arguments = parser.parse_args()
+    recipe = kerastl.recipe("pretrain-glyphs", **dict(map(parse_override, arguments.overrides)))
+    run = kerastl.train(recipe, arguments.out)
+    backbone = pretrained(recipe.model).model
+    for layer in backbone.layers:
+        if layer.weights:
+            layer.set_weights(run.model.get_layer(layer.name).get_weights())
+    keep(backbone)
+
+
+def keep(backbone: keras.Model):
+    path = SHIPPED["glyphs"]
+    path.parent.mkdir(exist_ok=True)
+    backbone.save_weights(path)
+    size = path.stat().st_size
+    print(f"{path}: {size:,} bytes")
+    if size > LIMIT:
+        raise SystemExit(f"{path}: {size:,} bytes; expected at most {LIMIT:,}")
+
+
+if __name__ == "__main__":
+    main()
