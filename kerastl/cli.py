@@ -1,6 +1,7 @@
 """The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
 
 import contextlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -297,8 +298,10 @@ def errors_shown(debug):
 
 
 def quiet_tensorflow():
-    """TensorFlow's start-up notices are of no use to whoever trains a model; set the variable to see them."""
+    """Leave TensorFlow's notices to its developers: retracing, oneDNN, and that .h5 (which was asked for) is legacy."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def main():

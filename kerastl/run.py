@@ -93,7 +93,8 @@ def train(spec, out, *, score_test=True):
     metrics |= _circumstances(spec, data, model, phases)
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
-    write_json(folder / "metrics.json", metrics | {"seconds": round(time.perf_counter() - began, 1)})
+    metrics["seconds"] = round(time.perf_counter() - began, 1)
+    write_json(folder / "metrics.json", metrics)
     baseline = None
     if spec.baseline and score_test:
         baseline = train(_baseline_of(spec), folder / "baseline")

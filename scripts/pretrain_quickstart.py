@@ -6,7 +6,10 @@ Writes kerastl/weights/glyphs.weights.h5 (at most 2 MB), the one file of weights
 """
 
 import argparse
+import tempfile
+from pathlib import Path
 
+import h5py
 import keras
 
 import kerastl
@@ -31,13 +34,32 @@ def main():
 
 
 def keep(backbone: keras.Model):
+    """Write the weights in half precision: Keras reads them into float32, and the package stays small."""
     path = SHIPPED["glyphs"]
     path.parent.mkdir(exist_ok=True)
-    backbone.save_weights(path)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / path.name
+        backbone.save_weights(whole)
+        with h5py.File(whole) as source, h5py.File(path, "w") as target:
+            source.visititems(lambda name, item: _copy(item, target, name))
+            _copy_attributes(source, target)
     size = path.stat().st_size
     print(f"{path}: {size:,} bytes")
     if size > LIMIT:
         raise SystemExit(f"{path}: {size:,} bytes; expected at most {LIMIT:,}")
+
+
+def _copy(item, target, name):
+    if isinstance(item, h5py.Dataset):
+        copied = target.create_dataset(name, data=item[()].astype("float16") if item.dtype == "float32" else item[()])
+    else:
+        copied = target.require_group(name)
+    _copy_attributes(item, copied)
+
+
+def _copy_attributes(item, copied):
+    for key, value in item.attrs.items():
+        copied.attrs[key] = value
 
 
 if __name__ == "__main__":

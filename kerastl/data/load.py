@@ -33,7 +33,7 @@ def load(spec, image_size, seed=0) -> Data:
         UserError: they cannot be read or split as asked.
 
     Example:
-        >>> from kerastl.recipe import DataSpec
+        >>> from kerastl.schema import DataSpec
         >>> load(DataSpec("digits", limit=200), image_size=48).test.shape
         (8, 8, 3)
     """

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kerastl.model.pretrained import pretrained
-from kerastl.recipe import Normalize
+from kerastl.schema import Normalize
 
 INPUT_LAYERS = ("image", "resize", "preprocess")
 FEATURES = "features"
@@ -31,7 +31,7 @@ def build_model(spec, image_shape, classes):
         RecipeError, MissingWeights, MissingExtra: see `pretrained`.
 
     Example:
-        >>> from kerastl.recipe import ModelSpec
+        >>> from kerastl.schema import ModelSpec
         >>> spec = ModelSpec("SmallCNN", weights="none", image_size=32)
         >>> build_model(spec, (32, 32, 3), classes=10).output_shape
         (None, 10)

@@ -9,7 +9,7 @@ from kerastl import strict
 from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError
 from kerastl.model import backbones
 from kerastl.model.small_cnn import small_cnn
-from kerastl.recipe import Normalize
+from kerastl.schema import Normalize
 
 SHIPPED = {"glyphs": Path(__file__).parents[1] / "weights" / "glyphs.weights.h5"}
 POOLED = ("avg", "max")

@@ -11,7 +11,7 @@ import numpy as np
 from kerastl import strict
 from kerastl.errors import RecipeError
 from kerastl.model.groups import learnable
-from kerastl.recipe import LastLayers, Phase
+from kerastl.schema import LastLayers, Phase
 
 
 @dataclass(frozen=True)

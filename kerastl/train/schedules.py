@@ -22,7 +22,7 @@ def make_schedule(spec, rate, epochs, steps_per_epoch):
         cosine fall and constant momentum.
 
     Example:
-        >>> from kerastl.recipe import ScheduleSpec
+        >>> from kerastl.schema import ScheduleSpec
         >>> schedule = make_schedule(ScheduleSpec("step", every=10), 0.1, epochs=20, steps_per_epoch=5)
         >>> round(float(schedule(49)), 4), round(float(schedule(51)), 4)
         (0.1, 0.01)

@@ -1,0 +1,74 @@
+"""Shared by all tests: nothing downloads, TensorFlow starts once, and trained models are made once."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerastl.recipe import recipe
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-plans", action="store_true", help="write tests/train/plans anew")
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_home(monkeypatch, tmp_path_factory):
+    """No dataset or weights of this machine's user take part."""
+    empty = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("KERAS_HOME", str(empty))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(empty))
+
+
+TINY = {
+    "data.name": "digits",
+    "data.limit": 64,
+    "data.validation": 0.25,
+    "data.repeat": 1,
+    "model.backbone": "SmallCNN",
+    "model.weights": "none",
+    "model.image_size": 32,
+    "model.options": {},
+    "train.batch_size": 32,
+    "train.epochs_scale": 0.001,
+    "train.learning_rate_scale": 1.0,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A function that makes any recipe small: 48 training scans, a small network, one epoch a phase."""
+
+    def make(name="cifar10-finetune-first", strategy=None, **overrides):
+        return recipe(name, strategy=strategy, **{**TINY, **overrides})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, tmp_path_factory):
+    """A finished run of the tiny recipe, with exports; read it, do not write into it."""
+    from kerastl.run import train
+
+    folder = tmp_path_factory.mktemp("finished")
+    return train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A function that writes a folder of random images: {"train/cat": 3, ...} -> files of varying size."""
+
+    def write(counts, mode="RGB", suffix=".png", seed=0):
+        random = np.random.default_rng(seed)
+        for place, count in counts.items():
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                height, width = random.integers(20, 60, 2)
+                pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                Image.fromarray(pixels).convert(mode).save(tmp_path / place / f"{number}{suffix}")
+        return tmp_path
+
+    return write

@@ -1,0 +1,78 @@
+"""Batches: every image once an epoch, functions of (seed, step), uint8 until the model."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastl.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from kerastl.data.images import EncodedImages, Images
+from kerastl.schema import AugmentSpec
+
+
+def numbered(n, classes=5):
+    pixels = np.zeros((n, 4, 4, 3), np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(n)
+    return Images(pixels, np.arange(n) % classes)
+
+
+def seen(dataset):
+    return [batch[:, 0, 0, 0].numpy().tolist() for batch, _ in dataset]
+
+
+@pytest.mark.parametrize(("n", "batch", "repeat"), [(100, 32, 1), (97, 32, 1), (5, 64, 1), (33, 32, 1), (20, 8, 3)])
+def test_every_image_as_often_as_asked_in_even_batches(n, batch, repeat):
+    images, epochs = numbered(n), 3
+    steps = steps_per_epoch(images, batch, repeat)
+    batches = seen(training_batches(images, 5, batch, epochs, seed=0, repeat=repeat))
+    assert len(batches) == steps * epochs
+    sizes = [len(b) for b in batches]
+    assert max(sizes) <= batch and max(sizes) - min(sizes) <= 1
+    orders = [sum(batches[e * steps : (e + 1) * steps], []) for e in range(epochs)]
+    for order in orders:
+        assert sorted(order) == sorted(list(range(n)) * repeat)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_order_follows_from_the_seed():
+    one, same, other = (seen(training_batches(numbered(50), 5, 16, 2, seed=s)) for s in ([3, 0], [3, 0], [3, 1]))
+    assert one == same != other
+
+
+def test_any_step_can_be_made_without_those_before():
+    spec = AugmentSpec(flip="horizontal", rotation=10.0, brightness=0.2, mixup=0.5, cutmix=0.5)
+    images = Images(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8), np.arange(40) % 5)
+    whole = list(training_batches(images, 5, 16, 3, seed=1, augment_spec=spec))
+    later = list(training_batches(images, 5, 16, 3, seed=1, augment_spec=spec, first_step=4))
+    assert len(later) == len(whole) - 4
+    for (x, y), (again_x, again_y) in zip(whole[4:], later, strict=True):
+        np.testing.assert_array_equal(x, again_x)
+        np.testing.assert_array_equal(y, again_y)
+
+
+def test_pixels_stay_uint8_without_augmentation_and_targets_are_one_hot():
+    x, y = next(iter(training_batches(numbered(10), 5, 4, 1, seed=0)))
+    assert x.dtype == tf.uint8 and y.dtype == tf.float32
+    np.testing.assert_array_equal(np.sort(y.numpy(), axis=1)[:, -2:], [[0, 1]] * len(y))
+
+
+def test_label_smoothing_spreads_a_share_over_all_classes():
+    _, y = next(iter(training_batches(numbered(10), 5, 4, 1, seed=0, label_smoothing=0.1)))
+    np.testing.assert_allclose(np.sort(y.numpy(), axis=1), [[0.02] * 4 + [0.92]] * len(y), rtol=1e-5)
+
+
+def test_evaluation_keeps_the_order_and_every_image():
+    batches = list(evaluation_batches(numbered(10), 5, 4))
+    assert [len(x) for x, _ in batches] == [4, 4, 2]
+    assert sum(seen(batches), []) == list(range(10))
+    np.testing.assert_array_equal(np.concatenate([y for _, y in batches]).argmax(1), np.arange(10) % 5)
+
+
+def test_streamed_images_give_the_same_batches_as_images_in_memory(photos):
+    folder = photos({"a": 6, "b": 5})
+    paths = sorted(folder.rglob("*.png"))
+    streamed = Images(EncodedImages(paths, 16), np.arange(11) % 2)
+    in_memory = Images(streamed.pixels[:], streamed.labels)
+    for make in (lambda i: training_batches(i, 2, 4, 2, seed=0), lambda i: evaluation_batches(i, 2, 4)):
+        for (x, y), (same_x, same_y) in zip(make(streamed), make(in_memory), strict=True):
+            np.testing.assert_array_equal(x, same_x)
+            np.testing.assert_array_equal(y, same_y)
