@@ -62,7 +62,7 @@ TABLE = {
     "Xception": Backbone("tf", ("block1_conv2_act", "block2_pool", "block4_pool", "block12_sepconv3_bn"), 299),
     "NASNetMobile": Backbone("tf", ("reduction_concat_stem_2", "normal_concat_3", "normal_concat_8")),
     "NASNetLarge": Backbone("tf", ("reduction_concat_stem_2", "normal_concat_5", "normal_concat_12"), 331),
-    "SmallCNN": Backbone("none", VGG),
+    "SmallCNN": Backbone("tf", VGG),
 }
 
 # KerasHub's families, by a word in the preset's name; their preprocessing comes with the preset.

@@ -37,6 +37,8 @@ def _constant(spec, rate, epochs, steps_per_epoch):
 
 def _step(spec, rate, epochs, steps_per_epoch):
     drops = [n for n in range(1, epochs + 1) if n * spec.every < epochs]
+    if not drops:
+        return rate
     boundaries = [round(n * spec.every * steps_per_epoch) for n in drops]
     return SCHEDULES.PiecewiseConstantDecay(boundaries, [rate * spec.factor**n for n in range(len(drops) + 1)])
 

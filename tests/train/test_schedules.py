@@ -39,5 +39,9 @@ def test_constant_is_a_number():
     assert make_schedule(ScheduleSpec(), RATE, EPOCHS, STEPS) == RATE
 
 
+def test_a_phase_shorter_than_the_first_drop_is_constant():
+    assert make_schedule(ScheduleSpec("step", every=10), RATE, 10, STEPS) == RATE
+
+
 def test_a_phase_of_one_step_has_no_warmup_to_divide_by():
     assert float(make_schedule(ScheduleSpec("one-cycle"), RATE, 1, 1)(0)) == pytest.approx(RATE)

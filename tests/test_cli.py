@@ -1,0 +1,148 @@
+"""The command line: what it prints, how it ends, and that it starts without TensorFlow."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kerastl.cli import app, free_folder
+from kerastl.recipe import names
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    f"--set={pair}"
+    for pair in (
+        "data.name=digits",
+        "data.limit=64",
+        "data.validation=0.25",
+        "model.backbone=SmallCNN",
+        "model.weights=none",
+        "model.image_size=32",
+        "train.batch_size=32",
+        "train.epochs_scale=0.001",
+    )
+]
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_help_names_every_command():
+    code, told = call("--help")
+    assert code == 0
+    assert all(command in told for command in ("recipes", "keys", "train", "evaluate", "sweep", "compare"))
+
+
+def test_recipes_is_a_table_of_all():
+    code, told = call("recipes")
+    assert code == 0 and all(name in told for name in names())
+    assert "hub:resnet_18_imagenet" in told and "finetune-first" in told
+
+
+def test_keys():
+    code, told = call("keys")
+    assert code == 0 and "phases.N.optimizer.learning_rate" in told and "pixels" in told
+
+
+MENDABLE = [
+    (["train", "nope"], "error: no recipe 'nope'; valid: "),
+    (["train", "quickstart", "--set", "model.image_sise=1"], "did you mean 'image_size'?"),
+    (["train", "quickstart", "--set", "model.image_size"], "no '='"),
+    (["train", "quickstart", "--strategy", "ful"], "did you mean 'full'?"),
+    (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
+    (["evaluate", "nowhere"], "error: nowhere: no finished run"),
+    (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
+    (["sweep", "quickstart", "--over", "data.limit"], "--over data.limit: expected KEY=VALUE,VALUE"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), MENDABLE)
+def test_what_the_user_can_mend_ends_with_2_and_one_sentence(arguments, told):
+    code, output = call(*arguments)
+    assert code == 2 and told in output and "Traceback" not in output
+
+
+def test_debug_shows_the_traceback():
+    result = CliRunner().invoke(app, ["train", "nope", "--debug"])
+    assert result.exit_code == 1 and type(result.exception).__name__ == "RecipeError"
+
+
+def test_failures_end_with_1(monkeypatch):
+    monkeypatch.setattr("kerastl.cli.run_recipe", lambda *_: 1 / 0)
+    code, told = call("train", "quickstart")
+    assert code == 1 and "error: ZeroDivisionError" in told and "--debug" in told and "Traceback" not in told
+
+
+def test_ctrl_c_is_clean(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kerastl.cli.run_recipe", interrupted)
+    code, told = call("train", "quickstart")
+    assert code == 130 and told.strip() == "interrupted"
+
+
+def test_dry_run_prints_the_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, told = call("train", "cifar10-finetune-first", *TINY, "--dry-run")
+    assert code == 0 and "phase 1/2 fine-tune: 1 epochs x 2 steps" in told and "learning rate" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_evaluate_compare(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        code, told = call("train", "cifar10-finetune-first", *TINY, "--out", f"runs/{name}")
+        assert code == 0 and "test accuracy 0." in told and "n = 360" in told and "labels.json" in told
+    code, told = call("evaluate", "runs/a", "--split", "test")
+    assert code == 0 and "test accuracy" in told and "precision" in told
+    code, told = call("compare", "runs/a", "runs/b")
+    assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
+
+
+def test_runs_do_not_overwrite_each_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert free_folder("x") == Path("runs/x")
+    Path("runs/x").mkdir(parents=True)
+    Path("runs/x-2").mkdir()
+    assert free_folder("x") == Path("runs/x-3")
+
+
+def test_nothing_imports_tensorflow_before_work_starts():
+    """One process for all of them: help, the tables, and the errors of a recipe."""
+    script = """
+import sys
+from typer.testing import CliRunner
+from kerastl.cli import app
+import kerastl
+kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
+for arguments in (["--help"], ["train", "--help"], ["recipes"], ["keys"], ["train", "nope"], ["train", "quickstart", "--set", "a.b=1"]):
+    CliRunner().invoke(app, arguments)
+slow = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"} & set(sys.modules)
+sys.exit(f"imported: {slow}" if slow else 0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+SCRIPTS = [
+    ("train_cifar10.py", ["--strategy", "freeze-first"], "cifar10-freeze-first"),
+    ("train_cifar10.py", ["--strategy", "full"], "cifar10-finetune-first: "),
+    ("train_cifar10.py", ["--sample"], "quickstart: "),
+    ("train_cifar100.py", ["--strategy", "progressive"], "cifar100-progressive"),
+    ("train_cifar100.py", ["--strategy", "last-layers"], "cifar100-last-layers"),
+]
+
+
+@pytest.mark.parametrize(("script", "arguments", "recipe"), SCRIPTS)
+def test_scripts_choose_the_recipe(script, arguments, recipe, monkeypatch, capsys):
+    import runpy
+
+    monkeypatch.setattr(sys, "argv", [script, *arguments, *(TINY if "--sample" not in arguments else []), "--dry-run"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
+    assert ended.value.code == 0
+    assert recipe in capsys.readouterr().out

@@ -1,0 +1,122 @@
+"""A run from recipe to files, and every recipe through the whole path."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import kerastl
+from kerastl.errors import MissingData, UserError
+from kerastl.recipe import names, recipe
+from kerastl.run import dry_run, evaluate, train
+
+FILES = {
+    "recipe.toml",
+    "history.csv",
+    "curves.png",
+    "predictions.png",
+    "predictions_test.npz",
+    "predictions_validation.npz",
+    "metrics.json",
+    "model.keras",
+}
+
+
+def test_what_a_run_leaves(finished):
+    assert FILES | {"logs"} == {path.name for path in finished.folder.iterdir()}
+    assert {path.name for path in finished.exports.iterdir()} == {"model.keras", "model.h5", "saved_model", "labels.json"}
+    assert finished.exports.name == "cifar10-finetune-first"
+    assert isinstance(finished.model, keras.Model)
+    with Image.open(finished.folder / "predictions.png") as grid:
+        assert grid.size[0] > 500
+
+
+def test_metrics_json_says_all_that_is_needed(finished):
+    metrics = json.loads((finished.folder / "metrics.json").read_text())
+    assert metrics == json.loads(json.dumps(finished.metrics))
+    test = metrics["test"]
+    assert test["n"] == metrics["data"]["test"] == 360 and metrics["data"]["train"] == 48
+    assert test["interval"][0] < test["accuracy"] < test["interval"][1]
+    assert len(test["per_class"]) == 10 and np.sum(test["confusion"]) == test["n"]
+    assert {"accuracy", "loss", "top5", "n", "interval"} <= set(metrics["validation"])
+    assert [phase["name"] for phase in metrics["phases"]] == ["fine-tune", "head"]
+    assert all(phase["seconds"] > 0 and phase["images_per_second"] > 0 for phase in metrics["phases"])
+    assert metrics["seconds"] > 0 and metrics["peak_memory_bytes"] > 10**7
+    assert metrics["versions"]["keras"] == keras.__version__ and metrics["seed"] == 0
+    assert metrics["recipe"]["model"]["backbone"] == "SmallCNN"
+    assert {it["file"] for it in metrics["exports"].values()} == {"model.keras", "model.h5", "saved_model"}
+
+
+def test_the_saved_predictions_are_the_model_s(finished):
+    saved = np.load(finished.folder / "predictions_test.npz")
+    accuracy = (saved["probabilities"].argmax(axis=1) == saved["labels"]).mean()
+    assert accuracy == pytest.approx(finished.metrics["test"]["accuracy"])
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_evaluating_again_gives_the_same(finished, split):
+    again = kerastl.evaluate(finished.folder, split)
+    assert again.accuracy == pytest.approx(finished.metrics[split]["accuracy"])
+    assert again.loss == pytest.approx(finished.metrics[split]["loss"], rel=1e-5)
+
+
+def test_the_recipe_of_a_run_repeats_it(finished, tmp_path):
+    again = recipe(finished.folder / "recipe.toml")
+    assert again == finished.recipe
+    second = train(recipe(finished.folder / "recipe.toml", **{"export.formats": []}), tmp_path / "again")
+    for split in ("test", "validation"):
+        assert second.metrics[split]["loss"] == pytest.approx(finished.metrics[split]["loss"], rel=1e-4)
+
+
+def test_a_folder_with_a_run_is_left_alone(finished):
+    with pytest.raises(UserError, match="holds a run already"):
+        train(finished.recipe, finished.folder)
+
+
+@pytest.mark.parametrize(("folder", "split", "told"), [("nowhere", "test", "no finished run"), (None, "tset", "no tset split")])
+def test_evaluating_what_is_not_there(finished, tmp_path, folder, split, told):
+    with pytest.raises(UserError, match=told):
+        evaluate(tmp_path / folder if folder else finished.folder, split)
+
+
+def test_missing_data_ends_before_anything_is_written(tmp_path):
+    with pytest.raises(MissingData):
+        train(recipe("cifar10-finetune-first", **{"data.dir": str(tmp_path)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
+    settings = {"baseline": {"strategy": "head-only", "model.head.widths": [8]}, "export.formats": []}
+    run = train(tiny("cifar10-freeze-first", **settings), tmp_path / "run")
+    assert run.baseline.folder == tmp_path / "run" / "baseline"
+    assert [phase.name for phase in run.baseline.recipe.phases] == ["head"]
+    assert run.baseline.recipe.model.head.widths == (8,) and run.baseline.exports is None
+    assert run.baseline.metrics["test"]["n"] == run.metrics["test"]["n"]
+
+
+def test_a_dry_run_builds_no_weights_and_trains_nothing(tiny, tmp_path):
+    plans, told = dry_run(tiny(**{"model.weights": str(tmp_path / "not-there.h5")}))
+    assert len(plans) == 2 and told.startswith("digits: 48 training, 16 validation, 360 test images")
+
+
+# Each recipe keeps its phases, head, augmentation and data settings; data and backbone become small.
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_runs(tiny, tmp_path, name):
+    features = {"model.features": "avg"} if recipe(name).model.features == "predictions" else {}
+    spec = replace(tiny(name, **features, **{"export.formats": []}), baseline=None)
+    run = train(spec, tmp_path / "run")
+    assert FILES <= {path.name for path in run.folder.iterdir()}
+    assert [phase["name"] for phase in run.metrics["phases"]] == [phase.name for phase in spec.phases]
+    assert all(phase["steps"] == 2 for phase in run.metrics["phases"]), "48 images, 32 at a time"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_runs_with_its_own_backbone(tiny, tmp_path, name):
+    own = recipe(name)
+    backbone = {"model.backbone": own.model.backbone, "model.options": own.model.options, "model.image_size": 64}
+    run = train(tiny(name, **backbone, **{"export.folder": str(tmp_path / "exports")}), tmp_path / "run")
+    assert run.metrics["test"]["n"] == 360 and len(run.metrics["exports"]) == 3
