@@ -79,8 +79,7 @@ def evaluate(
         from kerastl.run import evaluate as judge_again
 
         report = judge_again(run, split)
-        top5 = "" if report.top5 is None else f", top-5 {report.top5:.4f}"
-        typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}{top5}")
+        typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}, top-5 {decimals(report.top5)}")
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
             for c in report.per_class
@@ -212,7 +211,7 @@ def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
     from kerastl.evaluate.metrics import shown
 
-    test, seconds = run.metrics["test"], run.metrics["seconds"]
+    seconds = run.metrics["seconds"]
     if run.baseline:
         told = {
             "transferred": run,
@@ -237,8 +236,10 @@ def print_run(run):
             rows,
         )
     else:
-        top5 = "" if test["top5"] is None else f", top-5 {test['top5']:.4f}"
-        typer.echo(f"test accuracy {shown(test)}, loss {test['loss']:.4f}{top5}, {seconds:.0f} seconds")
+        splits = [(name, run.metrics[name]) for name in ("train", "validation", "test") if name in run.metrics]
+        rows = [(name, shown(it), f"{it['loss']:.4f}", decimals(it.get("top5"))) for name, it in splits]
+        print_table(("split", "accuracy [95% interval]", "loss", "top-5"), rows)
+        typer.echo(f"train: as measured while training; {seconds:.0f} seconds in all")
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             typer.echo(
@@ -249,6 +250,10 @@ def print_run(run):
         typer.echo(
             f"exports: {run.exports} ({', '.join(it['file'] for it in run.metrics['exports'].values())}, labels.json)"
         )
+
+
+def decimals(number):
+    return "-" if number is None else f"{number:.4f}"
 
 
 def free_folder(name):

@@ -33,4 +33,10 @@ class ExportError(KerastlError):
     """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
 
 
+def brief(error):
+    """Another library's error in one line, for the middle of a message of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
 OFFLINE_REMEDY = "To see the whole path with no download: python scripts/train_cifar10.py --sample"

@@ -20,7 +20,18 @@ from kerastl.schema import Phase, Recipe
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
 OWN_PHASES = "own phases"
-__all__ = ["Phase", "Recipe", "keys", "names", "override", "parse_override", "parse_value", "recipe", "strategy_names", "to_toml"]
+__all__ = [
+    "Phase",
+    "Recipe",
+    "keys",
+    "names",
+    "override",
+    "parse_override",
+    "parse_value",
+    "recipe",
+    "strategy_names",
+    "to_toml",
+]
 
 
 def names():

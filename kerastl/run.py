@@ -84,13 +84,14 @@ def train(spec, out, *, score_test=True):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
     phases = fit(model, data, spec, plans, groups, folder)
-    draw_curves(read_history(folder / "history.csv"), folder / "curves.png")
+    history = read_history(folder / "history.csv")
+    draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
     metrics = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
     samples = data.test.subset(np.arange(min(PROOF, len(data.test)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
     exports = Path(spec.export.folder) / spec.name if score_test and spec.export.formats else None
-    metrics |= _circumstances(spec, data, model, phases)
+    metrics |= _circumstances(spec, data, model, phases) | {"train": _as_trained(history, phases[-1], len(data.train))}
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
     metrics["seconds"] = round(time.perf_counter() - began, 1)
@@ -160,6 +161,13 @@ def _judge_split(model, images, data, spec, folder, name):
         shown = images.subset(chosen)
         draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
     return judge(probabilities, images.labels, data.class_names).to_dict()
+
+
+def _as_trained(history, last_phase, n):
+    """Loss and accuracy on the training images, as they were on the way through the epoch whose weights were kept."""
+    rows = history[-last_phase["epochs"] :]
+    row = rows[(last_phase["best_epoch"] or len(rows)) - 1]
+    return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
 
 
 def _circumstances(spec, data, model, phases):

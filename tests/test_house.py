@@ -39,7 +39,9 @@ def test_what_is_never_done(path):
     names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert not names & FORBIDDEN
-    keywords = [k for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "safe_mode"]
+    keywords = [
+        k for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "safe_mode"
+    ]
     assert not keywords, "Keras' default safe mode, always"
 
 

@@ -49,28 +49,47 @@ def test_a_file_of_ones_own(tmp_path):
 
 MISTAKES = [
     ('colour = "red"\n' + GOOD, ["mine.toml: colour: unknown key", "valid: description"]),
-    (GOOD.replace("image_size = 32", "image_sise = 32"), ["model.image_sise: unknown key", "did you mean 'image_size'?"]),
+    (
+        GOOD.replace("image_size = 32", "image_sise = 32"),
+        ["model.image_sise: unknown key", "did you mean 'image_size'?"],
+    ),
     (GOOD.replace("epochs = 2", "epochs = 0"), ["phases.0.epochs: found 0", "at least 1"]),
     (GOOD.replace("epochs = 2", "epochs = 2.5"), ["phases.0.epochs: found 2.5", "a whole number"]),
     (GOOD.replace("0.1 }", "-1 }"), ["phases.0.optimizer.learning_rate: found -1", "above 0"]),
     (GOOD.replace("{ learning_rate = 0.1 }", "{}"), ["phases.0.optimizer.learning_rate: is missing"]),
-    (GOOD.replace('name = "one"', 'name = "one"\ntrainable = "heads"'), ["phases.0.trainable: found 'heads'", "'all' or 'head'"]),
+    (
+        GOOD.replace('name = "one"', 'name = "one"\ntrainable = "heads"'),
+        ["phases.0.trainable: found 'heads'", "'all' or 'head'"],
+    ),
     (GOOD.replace('name = "one"', 'name = "one"\nbatch_norm = "thaw"'), ["batch_norm: found 'thaw'", "update, freeze"]),
-    (GOOD + "[[phases]]\nname = 'one'\nepochs = 1\noptimizer = { learning_rate = 1 }", ["the names one, one", "each once"]),
+    (
+        GOOD + "[[phases]]\nname = 'one'\nepochs = 1\noptimizer = { learning_rate = 1 }",
+        ["the names one, one", "each once"],
+    ),
     (GOOD.replace('backbone = "SmallCNN"', ""), ["model.backbone: is missing"]),
-    (GOOD.replace("learning_rate = 0.1", 'learning_rate = 0.1, name = "adam", momentum = 0.9'), ["only sgd and rmsprop"]),
-    (GOOD.replace("learning_rate = 0.1", 'learning_rate = 0.1, nesterov = true'), ["nesterov: only sgd has it"]),
+    (
+        GOOD.replace("learning_rate = 0.1", 'learning_rate = 0.1, name = "adam", momentum = 0.9'),
+        ["only sgd and rmsprop"],
+    ),
+    (GOOD.replace("learning_rate = 0.1", "learning_rate = 0.1, nesterov = true"), ["nesterov: only sgd has it"]),
     (GOOD.replace("epochs = 2", "epochs = 2\nschedule = { warmup = 0.1 }"), ["warmup: only cosine and one-cycle"]),
     (
-        GOOD.replace('name = "digits"', 'name = "digits"\nvalidation = 0').replace("epochs = 2", "epochs = 2\nkeep_best = true"),
+        GOOD.replace('name = "digits"', 'name = "digits"\nvalidation = 0').replace(
+            "epochs = 2", "epochs = 2\nkeep_best = true"
+        ),
         ["data.validation is 0", "'one' chooses its weights on validation images"],
     ),
     (
-        GOOD.replace("epochs = 2", 'epochs = 2\ntrainable = ["stage4", "head"]').replace("0.1 }", "{ stage3 = 1, head = 1 } }"),
+        GOOD.replace("epochs = 2", 'epochs = 2\ntrainable = ["stage4", "head"]').replace(
+            "0.1 }", "{ stage3 = 1, head = 1 } }"
+        ),
         ["found rates for stage3, head", "one for each of stage4, head"],
     ),
     (GOOD.replace("weights =", "head = { widths = [8], dropout = [0.1] }\nweights ="), ["found 1 rates", "one, or 2"]),
-    (GOOD.replace("weights =", "preprocessing = { mean = [0.5], std = [1, 1, 1] }\nweights ="), ["1 means and 3 deviations"]),
+    (
+        GOOD.replace("weights =", "preprocessing = { mean = [0.5], std = [1, 1, 1] }\nweights ="),
+        ["1 means and 3 deviations"],
+    ),
     (GOOD.split("[[phases]]")[0], ["phases: is missing", "strategy = NAME"]),
     ('strategy = "fulll"\n' + GOOD.split("[[phases]]")[0], ["strategy: found 'fulll'", "did you mean 'full'?"]),
     ("not toml", ["mine.toml: not TOML"]),
@@ -106,8 +125,16 @@ OVERRIDES = [
     ("phases.0.epochs=7", lambda r: r.phases[0].epochs, 7),
     ("phases.0.trainable.last_layers=3", lambda r: r.phases[0].trainable, LastLayers(3)),
     ("phases.1.early_stopping.patience=5", lambda r: r.phases[1].early_stopping, EarlyStopping(5)),
-    ("phases.0.optimizer.learning_rate={stage4=0.1,head=1}", lambda r: r.phases[0].optimizer.learning_rate, {"stage4": 0.1, "head": 1.0}),
-    ("model.preprocessing={mean=[0.5,0.5,0.5],std=[1,1,1]}", lambda r: r.model.preprocessing, Normalize((0.5,) * 3, (1.0,) * 3)),
+    (
+        "phases.0.optimizer.learning_rate={stage4=0.1,head=1}",
+        lambda r: r.phases[0].optimizer.learning_rate,
+        {"stage4": 0.1, "head": 1.0},
+    ),
+    (
+        "model.preprocessing={mean=[0.5,0.5,0.5],std=[1,1,1]}",
+        lambda r: r.model.preprocessing,
+        Normalize((0.5,) * 3, (1.0,) * 3),
+    ),
     ("strategy=head-only", lambda r: r.phases[0].trainable, "head"),
 ]
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerastl.data.images import EncodedImages, Images, Source
-from kerastl.errors import OFFLINE_REMEDY, MissingData, UserError
+from kerastl.errors import OFFLINE_REMEDY, MissingData, UserError, brief
 
 SPLITS = {"train": ("train",), "validation": ("validation", "val", "dev"), "test": ("test",)}
 
@@ -33,7 +33,7 @@ def load_catalogue(spec, image_size):
     except Exception as error:
         where = spec.dir or "~/tensorflow_datasets"
         raise MissingData(
-            f"tfds:{name}: not prepared in {where}, and the download failed ({type(error).__name__}: {str(error).strip()[:200]}). "
+            f"tfds:{name}: not prepared in {where}, and the download failed ({brief(error)}). "
             f"Connect to the internet, or name the folder that has it with --data-dir. {OFFLINE_REMEDY}"
         ) from None
     features = builder.info.features

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl.data.images import Images, Source
-from kerastl.errors import OFFLINE_REMEDY, MissingData
+from kerastl.errors import OFFLINE_REMEDY, MissingData, brief
 
 CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 CIFAR100_BY_SUPERCLASS = {
@@ -129,7 +129,7 @@ def _download(spec, layout):
         getattr(keras.datasets, spec.name).load_data()
     except Exception as error:
         raise MissingData(
-            f"{spec.name} is not in {looked}, and the download failed ({_first_line(error)}). Connect to the internet, or "
+            f"{spec.name} is not in {looked}, and the download failed ({brief(error)}). Connect to the internet, or "
             f"name the folder that has it with --data-dir. {OFFLINE_REMEDY}"
         ) from None
     return find(spec)
@@ -142,7 +142,7 @@ def _read_tfds(name, layout, folder, split):
         builder = tfds.builder(name, data_dir=str(folder))
         whole = builder.as_dataset(split=split, batch_size=-1)
     except Exception as error:
-        raise MissingData(f"{folder}/{name}: cannot be read as TensorFlow Datasets ({_first_line(error)})") from None
+        raise MissingData(f"{folder}/{name}: cannot be read as TensorFlow Datasets ({brief(error)})") from None
     return whole["image"].numpy(), whole["label"].numpy().astype(np.int64)
 
 
@@ -155,7 +155,7 @@ def _read_keras(name, layout, folder, split):
         batches = [load_batch(str(folder / file), label_key=layout.label_key) for file in files]
     except Exception as error:
         raise MissingData(
-            f"{folder}: cannot be read as {name} ({_first_line(error)}); delete it and download it again"
+            f"{folder}: cannot be read as {name} ({brief(error)}); delete it and download it again"
         ) from None
     pixels = np.concatenate([batch[0] for batch in batches]).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(pixels, dtype=np.uint8), np.concatenate([batch[1] for batch in batches]).astype(
@@ -172,8 +172,3 @@ def _label(spec, layout, splits):
     coarse = np.array([SUPERCLASSES.index(superclass) for superclass in superclasses])
     splits = {split: Images(images.pixels, coarse[images.labels]) for split, images in splits.items()}
     return Source(SUPERCLASSES, splits["train"], test=splits["test"])
-
-
-def _first_line(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

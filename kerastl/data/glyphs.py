@@ -15,13 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from kerastl.data.images import Images, Source
 
 CLASSES = tuple(f"upper_{c}" if c.isupper() else f"lower_{c}" for c in string.ascii_letters)
-FONTS = tuple(
-    f"{family}.ttf"
-    for family in (
-        "DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique DejaVuSansMono DejaVuSansMono-Oblique "
-        "DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta cmr10 cmss10 cmtt10 cmmi10"
-    ).split()
+FAMILIES = (
+    "DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique DejaVuSansMono DejaVuSansMono-Oblique "
+    "DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic "
+    "STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta cmr10 cmss10 cmtt10 cmmi10"
 )
+FONTS = tuple(f"{family}.ttf" for family in FAMILIES.split())
 PER_CLASS = 400
 CANVAS, BLOCK = 32, 4
 

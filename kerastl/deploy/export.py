@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerastl.errors import ExportError
+from kerastl.errors import ExportError, brief
 
 TOLERANCE = 1e-5
 
@@ -79,8 +79,7 @@ def export(model, folder, formats, images, labels):
         try:
             kept[name] = _write_one(bare, folder, FORMATS[name], samples, expected)
         except Exception as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-            failed.append(f"{FORMATS[name].file} ({type(error).__name__}: {reason})")
+            failed.append(f"{FORMATS[name].file} ({brief(error)})")
     write_json(folder / "labels.json", labels)
     if failed:
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"

@@ -63,6 +63,7 @@ def judge(probabilities, labels, class_names):
         A `Report`.
 
     Example:
+        >>> import numpy as np
         >>> report = judge(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]), ("cat", "dog"))
         >>> report.n, round(report.accuracy, 3)
         (3, 0.667)
@@ -100,8 +101,8 @@ def shown(report):
     """An accuracy as it is printed everywhere: 0.906 [0.885, 0.923], n = 899.
 
     Args:
-        report: a `Report`, or its dict as read from metrics.json.
+        report: a `Report`, or its dict as read from metrics.json; without an interval, none is shown.
     """
     table = report if isinstance(report, dict) else report.to_dict()
-    low, high = table["interval"]
-    return f"{table['accuracy']:.4f} [{low:.4f}, {high:.4f}], n = {table['n']:,}"
+    interval = "[{:.4f}, {:.4f}]".format(*table["interval"]) if "interval" in table else "-"
+    return f"{table['accuracy']:.4f} {interval}, n = {table['n']:,}"

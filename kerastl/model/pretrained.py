@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from kerastl import strict
-from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError
+from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError, brief
 from kerastl.model import backbones
 from kerastl.model.small_cnn import small_cnn
 from kerastl.schema import Normalize
@@ -86,7 +86,7 @@ def _download(constructor, arguments, spec):
     except Exception as error:
         raise MissingWeights(
             f"model.weights: the ImageNet weights of {spec.backbone} are not in {Path.home() / '.keras' / 'models'} and the download "
-            f"failed ({type(error).__name__}: {str(error).strip()[:160]}). Connect to the internet once, or name a weights file: "
+            f"failed ({brief(error)}). Connect to the internet once, or name a weights file: "
             f"--set model.weights=FILE. {OFFLINE_REMEDY}"
         ) from None
 
@@ -110,7 +110,7 @@ def _hub(spec):
                 normalize = _normalize_of(keras_hub.layers.ImageConverter.from_preset(preset))
         except Exception as error:
             raise MissingWeights(
-                f"{spec.backbone}: KerasHub cannot give this preset ({type(error).__name__}: {str(error).strip()[:200]}). Connect to the "
+                f"{spec.backbone}: KerasHub cannot give this preset ({brief(error)}). Connect to the "
                 f"internet once, or name a folder that holds the preset: hub:FOLDER. {OFFLINE_REMEDY}"
             ) from None
     if not isinstance(whole, keras.Model) or not hasattr(whole, "input"):
@@ -139,9 +139,7 @@ def _file(spec):
     try:
         whole = keras.models.load_model(path, compile=False)
     except Exception as error:
-        raise MissingWeights(
-            f"model.backbone: {path}: Keras cannot load it ({type(error).__name__}: {str(error)[:300]})"
-        ) from None
+        raise MissingWeights(f"model.backbone: {path}: Keras cannot load it ({brief(error)})") from None
     wanted = (spec.image_size, spec.image_size, 3)
     shapes = [tuple(tensor.shape[1:]) for tensor in whole.inputs]
     if (
@@ -184,7 +182,7 @@ def _load(model, whole, spec):
             part.load_weights(path)
             return
         except Exception as error:
-            reasons.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}")
+            reasons.append(brief(error))
     raise MissingWeights(
         f"model.weights: {path} does not fit {spec.backbone} with features {spec.features!r} and options {spec.options} ({reasons[0]}); "
         "expected the weights of the same architecture, saved by Keras"

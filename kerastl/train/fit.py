@@ -72,16 +72,21 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
     recorder = HistoryRows(run_dir / "history.csv", rows, it.phase.name, optimizers, list(groups))
     before = len(rows)
     began = time.perf_counter()
-    model.fit(
-        train,
-        epochs=it.epochs,
-        steps_per_epoch=it.steps_per_epoch,
-        validation_data=validation,
-        class_weight=_class_weights(data, recipe),
-        callbacks=[*_choosing(it.phase, best), recorder, *_watching(it.phase, number, phases, run_dir)],
-        verbose=0,
-        shuffle=False,
-    )
+    progress = PhaseProgress(it.phase.name, number + 1, phases)
+    tensorboard = keras.callbacks.TensorBoard(run_dir / "logs" / f"{number + 1}-{it.phase.name}", write_graph=False)
+    try:
+        model.fit(
+            train,
+            epochs=it.epochs,
+            steps_per_epoch=it.steps_per_epoch,
+            validation_data=validation,
+            class_weight=_class_weights(data, recipe),
+            callbacks=[*_choosing(it.phase, best), recorder, tensorboard, progress],
+            verbose=0,
+            shuffle=False,
+        )
+    finally:
+        progress.close()
     seconds = time.perf_counter() - began
     if it.phase.monitor:
         model.load_weights(best)
@@ -123,11 +128,6 @@ def _choosing(phase, best):
     if phase.early_stopping:
         callbacks.append(keras.callbacks.EarlyStopping(monitor=phase.monitor, patience=phase.early_stopping.patience))
     return callbacks
-
-
-def _watching(phase, number, phases, run_dir):
-    folder = run_dir / "logs" / f"{number + 1}-{phase.name}"
-    return [keras.callbacks.TensorBoard(folder, write_graph=False), PhaseProgress(phase.name, number + 1, phases)]
 
 
 def _class_weights(data, recipe):

@@ -21,6 +21,7 @@ class PhaseProgress(keras.callbacks.Callback):
         super().__init__()
         self.label = f"{phase} ({number}/{of})"
         self.console = Console(stderr=True, highlight=False)
+        self.bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
@@ -43,8 +44,10 @@ class PhaseProgress(keras.callbacks.Callback):
         self.bar.stop()
         self.console.print(f"{self.title}  {_numbers(logs)}  {time.perf_counter() - self.began:.1f} s", soft_wrap=True)
 
-    def on_train_end(self, logs=None):
-        self.bar.stop()
+    def close(self):
+        """Give the terminal back; also where training ended half-way through an epoch."""
+        if self.bar:
+            self.bar.stop()
 
 
 def _numbers(logs):

@@ -1,5 +1,7 @@
 """Batches: every image once an epoch, functions of (seed, step), uint8 until the model."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,7 +29,7 @@ def test_every_image_as_often_as_asked_in_even_batches(n, batch, repeat):
     assert len(batches) == steps * epochs
     sizes = [len(b) for b in batches]
     assert max(sizes) <= batch and max(sizes) - min(sizes) <= 1
-    orders = [sum(batches[e * steps : (e + 1) * steps], []) for e in range(epochs)]
+    orders = [list(chain.from_iterable(batches[e * steps : (e + 1) * steps])) for e in range(epochs)]
     for order in orders:
         assert sorted(order) == sorted(list(range(n)) * repeat)
     assert orders[0] != orders[1] != orders[2]
@@ -63,7 +65,7 @@ def test_label_smoothing_spreads_a_share_over_all_classes():
 def test_evaluation_keeps_the_order_and_every_image():
     batches = list(evaluation_batches(numbered(10), 5, 4))
     assert [len(x) for x, _ in batches] == [4, 4, 2]
-    assert sum(seen(batches), []) == list(range(10))
+    assert list(chain.from_iterable(seen(batches))) == list(range(10))
     np.testing.assert_array_equal(np.concatenate([y for _, y in batches]).argmax(1), np.arange(10) % 5)
 
 

@@ -23,7 +23,9 @@ def test_class_folders_alone_are_split(photos):
 
 
 def test_own_splits_are_kept(photos):
-    data = load(spec_of(photos({"train/cat": 6, "train/dog": 6, "val/cat": 2, "val/dog": 2, "test/cat": 3, "test/dog": 3})), 24)
+    data = load(
+        spec_of(photos({"train/cat": 6, "train/dog": 6, "val/cat": 2, "val/dog": 2, "test/cat": 3, "test/dog": 3})), 24
+    )
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 6)
 
 

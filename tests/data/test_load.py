@@ -11,7 +11,9 @@ from kerastl.schema import DataSpec
 
 @pytest.mark.parametrize("name", ["cifar", "tfds", "folder", "cifar10:x", "mnist"])
 def test_unknown_sources(name):
-    with pytest.raises(RecipeError, match=f"data.name: found '{name}'; .*valid: cifar10, cifar100, digits, glyphs, tfds:"):
+    with pytest.raises(
+        RecipeError, match=f"data.name: found '{name}'; .*valid: cifar10, cifar100, digits, glyphs, tfds:"
+    ):
         source_of(DataSpec(name))
 
 

@@ -85,7 +85,9 @@ def test_what_is_not_equal_is_not_kept_and_the_earlier_file_stays(small, tmp_pat
 
 
 def test_nan_is_not_equal(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(FORMATS, "h5", Format("model.h5", FORMATS["h5"].write, lambda path: lambda images: np.full((4, 3), np.nan)))
+    monkeypatch.setitem(
+        FORMATS, "h5", Format("model.h5", FORMATS["h5"].write, lambda path: lambda images: np.full((4, 3), np.nan))
+    )
     with pytest.raises(ExportError, match="differs by nan"):
         export(small, tmp_path, ["h5"], PIXELS, LABELS)
 
@@ -95,7 +97,9 @@ def test_a_second_export_replaces_the_first(small, tmp_path):
     small.get_layer("logits").bias.assign([5.0, 0.0, 0.0])
     export(small, tmp_path, list(FORMATS), PIXELS, LABELS)
     for row in FORMATS.values():
-        np.testing.assert_allclose(row.load(tmp_path / row.file)(PIXELS.astype("float32")), small.predict(PIXELS, verbose=0), atol=1e-5)
+        np.testing.assert_allclose(
+            row.load(tmp_path / row.file)(PIXELS.astype("float32")), small.predict(PIXELS, verbose=0), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("backbone", ["MobileNetV3Small", "ConvNeXtTiny"])

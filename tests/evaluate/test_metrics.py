@@ -9,7 +9,8 @@ from kerastl.evaluate.metrics import accuracy_interval, judge, predict_probabili
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITIES = np.array(
-    [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.5, 0.1, 0.4]], dtype="float32"
+    [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.5, 0.1, 0.4]],
+    dtype="float32",
 )
 NAMES = ("cat", "dog", "fox")
 
@@ -53,7 +54,9 @@ def test_the_interval_is_wilson_s(k, n):
 
 def test_the_interval_covers_as_often_as_it_says():
     random = np.random.default_rng(0)
-    inside = [low <= 0.85 <= high for low, high in (accuracy_interval(int(k), 200) for k in random.binomial(200, 0.85, 2000))]
+    inside = [
+        low <= 0.85 <= high for low, high in (accuracy_interval(int(k), 200) for k in random.binomial(200, 0.85, 2000))
+    ]
     assert 0.93 < np.mean(inside) < 0.97
 
 

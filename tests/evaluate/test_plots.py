@@ -5,7 +5,10 @@ from PIL import Image
 
 from kerastl.evaluate.plots import draw_curves, draw_grid, draw_overlaid, draw_sweep
 
-ROWS = [{"phase": p, "epoch": 1.0, "loss": 1.0, "accuracy": a, "val_loss": 1.1, "val_accuracy": a - 0.1} for p, a in (("one", 0.3), ("one", 0.5), ("two", 0.7))]
+ROWS = [
+    {"phase": p, "epoch": 1.0, "loss": 1.0, "accuracy": a, "val_loss": 1.1, "val_accuracy": a - 0.1}
+    for p, a in (("one", 0.3), ("one", 0.5), ("two", 0.7))
+]
 
 
 def looked_at(path):

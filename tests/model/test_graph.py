@@ -57,7 +57,9 @@ def test_images_of_the_right_size_are_not_resized():
 def test_the_features_are_those_of_the_plain_backbone():
     """Inlining the backbone on resize and preprocessing changes nothing, weights and all."""
     keras.utils.set_random_seed(0)
-    model = build_model(ModelSpec("MobileNetV2", "none", 64, preprocessing="none", options={"alpha": 0.35}), (32, 32, 3), 4)
+    model = build_model(
+        ModelSpec("MobileNetV2", "none", 64, preprocessing="none", options={"alpha": 0.35}), (32, 32, 3), 4
+    )
     plain = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3), alpha=0.35)
     random = np.random.default_rng(0)
     for layer in plain.layers:

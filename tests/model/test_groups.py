@@ -8,7 +8,17 @@ from kerastl.model.groups import layer_groups, learnable
 from kerastl.schema import ModelSpec
 
 # One of each family; the slow test takes the rest of the table.
-FAMILIES = ("ResNet50", "ResNet50V2", "VGG16", "EfficientNetB0", "EfficientNetV2B0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "SmallCNN")
+FAMILIES = (
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "SmallCNN",
+)
 ALL = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
 
@@ -32,12 +42,18 @@ def test_a_family(backbone):
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", sorted(set(backbones.TABLE) - set(FAMILIES)))
 def test_the_rest_of_the_table(backbone):
-    assert tuple(check(backbone)) == (ALL[:4] + ("head",) if backbone.startswith("NASNet") else ALL)
+    assert tuple(check(backbone)) == ((*ALL[:4], "head") if backbone.startswith("NASNet") else ALL)
 
 
 def test_resnet_stages_are_its_blocks():
     groups = check("ResNet50")
-    for stage, prefix in (("stem", "conv1_"), ("stage1", "conv2_"), ("stage2", "conv3_"), ("stage3", "conv4_"), ("stage4", "conv5_")):
+    for stage, prefix in (
+        ("stem", "conv1_"),
+        ("stage1", "conv2_"),
+        ("stage2", "conv3_"),
+        ("stage3", "conv4_"),
+        ("stage4", "conv5_"),
+    ):
         assert {layer.name[:6] for layer in groups[stage] if learnable(layer)} == {prefix}
 
 

@@ -50,14 +50,20 @@ def test_a_model_of_ones_own_as_backbone(files):
     folder, whole = files
     model = build_model(ModelSpec(str(folder / "whole.keras"), image_size=32), (32, 32, 3), 4)
     ours = keras.Model(model.input, model.get_layer("features").output)(PIXELS)
-    np.testing.assert_allclose(ours, whole(PIXELS.astype("float32"), training=False).numpy().mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(
+        ours, whole(PIXELS.astype("float32"), training=False).numpy().mean(axis=(1, 2)), rtol=1e-5
+    )
 
 
 MISTAKES = [
     (ModelSpec("ResNet5", "none", 32), RecipeError, "found 'ResNet5'; did you mean 'ResNet50'.*hub:PRESET"),
     (ModelSpec("SmallCNN", "imagenet", 32), MissingWeights, "SmallCNN has no ImageNet weights"),
     (ModelSpec("SmallCNN", "none", 16), RecipeError, "found 16, expected 32 or more"),
-    (ModelSpec("SmallCNN", "nowhere.h5", 32), MissingWeights, "nowhere.h5: no such file; expected imagenet, none, glyphs or"),
+    (
+        ModelSpec("SmallCNN", "nowhere.h5", 32),
+        MissingWeights,
+        "nowhere.h5: no such file; expected imagenet, none, glyphs or",
+    ),
     (ModelSpec("SmallCNN", "none", 32, "block9_pool"), RecipeError, "has no layer 'block9_pool'.*block5_pool"),
     (ModelSpec("MobileNetV2", "none", 32, options={"beta": 1}), RecipeError, "MobileNetV2 refuses.*beta"),
     (ModelSpec("InceptionV3", "none", 32), RecipeError, "InceptionV3 refuses image_size 32.*75"),

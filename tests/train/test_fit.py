@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kerastl.data.batches import steps_per_epoch
-from kerastl.data.load import load
 from kerastl.data.images import Images
+from kerastl.data.load import load
 from kerastl.data.split import Data
 from kerastl.errors import KerastlError
 from kerastl.model.graph import build_model
@@ -45,7 +45,10 @@ def moved(model, before):
 ALL = {f"block{i}_{kind}" for i in range(1, 6) for kind in ("conv", "bn")} | {"logits"}
 WHO_MOVES = [
     ({"phases.0.trainable": "all"}, ALL),
-    ({"phases.0.trainable": "all", "phases.0.batch_norm": "freeze"}, {name for name in ALL if not name.endswith("_bn")}),
+    (
+        {"phases.0.trainable": "all", "phases.0.batch_norm": "freeze"},
+        {name for name in ALL if not name.endswith("_bn")},
+    ),
     ({"phases.0.trainable": "head"}, {"logits"}),
     ({"phases.0.trainable": ["stage4", "head"]}, {"block5_conv", "block5_bn", "logits"}),
     ({"phases.0.trainable": {"last_layers": 2}}, {"block5_conv", "block5_bn", "logits"}),
@@ -64,7 +67,10 @@ def test_each_group_moves_by_its_own_rate(tiny, digits, tmp_path):
     rates = {"stem": 0.001, "stage1": 0.002, "stage2": 0.004, "stage3": 0.008, "stage4": 0.016, "head": 0.032}
 
     def ways(learning_rate, folder):
-        changes = {"phases.0.optimizer": {"name": "sgd", "learning_rate": learning_rate}, "phases.0.schedule": {"name": "constant"}}
+        changes = {
+            "phases.0.optimizer": {"name": "sgd", "learning_rate": learning_rate},
+            "phases.0.schedule": {"name": "constant"},
+        }
         recipe = tiny(strategy="full", **{"train.batch_size": 64}, **changes)
         model, before, (done,) = trained(recipe, digits, folder)
         assert done["steps"] == 1
@@ -88,7 +94,12 @@ def test_each_group_moves_by_its_own_rate(tiny, digits, tmp_path):
 
 def test_momentum_of_batch_norm_is_mended(digits, tiny, tmp_path):
     """The trap of keras.applications' MobileNets: with 0.999 the statistics lag behind, and validation stays at chance."""
-    changes = {"data.limit": 1200, "phases.0.epochs": 3, "train.epochs_scale": 1.0, "phases.0.optimizer.learning_rate": 3e-3}
+    changes = {
+        "data.limit": 1200,
+        "phases.0.epochs": 3,
+        "train.epochs_scale": 1.0,
+        "phases.0.optimizer.learning_rate": 3e-3,
+    }
     data, scores = load(tiny(**{"data.limit": 1200}).data, 32), {}
     for momentum in (0.999, "auto"):
         case = tiny(strategy="full", **changes, **{"phases.0.batch_norm_momentum": momentum})
@@ -97,7 +108,9 @@ def test_momentum_of_batch_norm_is_mended(digits, tiny, tmp_path):
             layer.momentum = 0.999
         trained(case, data, tmp_path / str(momentum), model)
         scores[momentum] = read_history(tmp_path / str(momentum) / "history.csv")[-1]
-    assert scores[0.999]["accuracy"] > 0.7 and scores[0.999]["val_accuracy"] < 0.4, "the trap is still there to be mended"
+    assert scores[0.999]["accuracy"] > 0.7 and scores[0.999]["val_accuracy"] < 0.4, (
+        "the trap is still there to be mended"
+    )
     assert scores["auto"]["val_accuracy"] > 0.7
 
 
@@ -115,7 +128,11 @@ def test_phases_of_one_model_follow_each_other(tiny, digits, tmp_path):
 def test_history_has_a_row_an_epoch_with_all_rates(tiny, digits, tmp_path):
     rates = {"stage4": 0.01, "head": 0.1}
     changes = {"phases.0.trainable": ["stage4", "head"], "phases.0.optimizer": {"name": "sgd", "learning_rate": rates}}
-    recipe = tiny(strategy="full", **changes, **{"phases.0.schedule": {"name": "cosine"}, "phases.0.epochs": 2, "train.epochs_scale": 1.0})
+    recipe = tiny(
+        strategy="full",
+        **changes,
+        **{"phases.0.schedule": {"name": "cosine"}, "phases.0.epochs": 2, "train.epochs_scale": 1.0},
+    )
     trained(recipe, digits, tmp_path)
     with (tmp_path / "history.csv").open() as file:
         header = next(csv.reader(file))
@@ -131,7 +148,9 @@ def test_history_has_a_row_an_epoch_with_all_rates(tiny, digits, tmp_path):
 def test_the_best_epoch_is_what_a_phase_ends_with(tiny, digits, tmp_path):
     """A rate that destroys the model after a good start: with keep_best, validation ends where it was best."""
     schedule = {"phases.0.optimizer": {"name": "sgd", "learning_rate": 0.3}, "phases.0.schedule": {"name": "constant"}}
-    recipe = tiny(strategy="full", **schedule, **{"phases.0.epochs": 6, "phases.0.keep_best": True, "train.epochs_scale": 1.0})
+    recipe = tiny(
+        strategy="full", **schedule, **{"phases.0.epochs": 6, "phases.0.keep_best": True, "train.epochs_scale": 1.0}
+    )
     model, _, (done,) = trained(recipe, digits, tmp_path)
     rows = read_history(tmp_path / "history.csv")
     losses = [row["val_loss"] for row in rows]
@@ -142,7 +161,11 @@ def test_the_best_epoch_is_what_a_phase_ends_with(tiny, digits, tmp_path):
 
 
 def test_early_stopping_ends_a_phase_and_keeps_its_best(tiny, digits, tmp_path):
-    changes = {"phases.0.early_stopping": {"patience": 2}, "phases.0.optimizer.learning_rate": 1e-12, "phases.0.batch_norm": "freeze"}
+    changes = {
+        "phases.0.early_stopping": {"patience": 2},
+        "phases.0.optimizer.learning_rate": 1e-12,
+        "phases.0.batch_norm": "freeze",
+    }
     recipe = tiny(strategy="full", **changes, **{"phases.0.epochs": 30, "train.epochs_scale": 1.0})
     _, _, (done,) = trained(recipe, digits, tmp_path)
     assert done["epochs"] < 30 and done["epochs"] - done["best_epoch"] == 2
@@ -152,8 +175,15 @@ def test_moving_average_of_the_weights(tiny, digits, tmp_path):
     """After training, the model holds the average, which is not where plain training ends."""
     ends = {}
     for ema in (0.0, 0.9):
-        changes = {"phases.0.optimizer": {"name": "sgd", "learning_rate": 0.05, "ema": ema}, "phases.0.schedule": {"name": "constant"}}
-        recipe = tiny(strategy="full", **changes, **{"phases.0.epochs": 3, "train.epochs_scale": 1.0, "phases.0.batch_norm": "freeze"})
+        changes = {
+            "phases.0.optimizer": {"name": "sgd", "learning_rate": 0.05, "ema": ema},
+            "phases.0.schedule": {"name": "constant"},
+        }
+        recipe = tiny(
+            strategy="full",
+            **changes,
+            **{"phases.0.epochs": 3, "train.epochs_scale": 1.0, "phases.0.batch_norm": "freeze"},
+        )
         model, before, _ = trained(recipe, digits, tmp_path / str(ema))
         ends[ema] = np.abs(model.get_layer("logits").get_weights()[0] - before["logits"][0]).mean()
     assert 0 < ends[0.9] < 0.8 * ends[0.0], "the average lags behind"
@@ -162,17 +192,38 @@ def test_moving_average_of_the_weights(tiny, digits, tmp_path):
 def test_class_weights_make_a_rare_class_count(tiny, tmp_path):
     random = np.random.default_rng(0)
     labels = np.array([0] * 90 + [1] * 10)
-    data = Data(Images(random.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8), labels), None, Images(np.zeros((1, 32, 32, 3), np.uint8), np.zeros(1, int)), ("a", "b"))
+    data = Data(
+        Images(random.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8), labels),
+        None,
+        Images(np.zeros((1, 32, 32, 3), np.uint8), np.zeros(1, int)),
+        ("a", "b"),
+    )
     shares = {}
     for weights in ("none", "balanced"):
-        changes = {"train.class_weights": weights, "phases.0.trainable": "head", "phases.0.optimizer.learning_rate": 0.01, "data.validation": 0.0}
-        model, _, _ = trained(tiny(strategy="full", **changes, **{"phases.0.epochs": 20, "train.epochs_scale": 1.0}), data, tmp_path / weights)
+        changes = {
+            "train.class_weights": weights,
+            "phases.0.trainable": "head",
+            "phases.0.optimizer.learning_rate": 0.01,
+            "data.validation": 0.0,
+        }
+        model, _, _ = trained(
+            tiny(strategy="full", **changes, **{"phases.0.epochs": 20, "train.epochs_scale": 1.0}),
+            data,
+            tmp_path / weights,
+        )
         shares[weights] = model.predict(data.train.pixels, verbose=0)[:, 1].mean()
     assert shares["balanced"] > 1.5 * shares["none"]
 
 
 def test_a_diverging_loss_ends_the_run_with_advice(tiny, digits, tmp_path):
-    recipe = tiny(strategy="full", **{"phases.0.optimizer": {"name": "sgd", "learning_rate": 1e30}, "phases.0.epochs": 3, "train.epochs_scale": 1.0})
+    recipe = tiny(
+        strategy="full",
+        **{
+            "phases.0.optimizer": {"name": "sgd", "learning_rate": 1e30},
+            "phases.0.epochs": 3,
+            "train.epochs_scale": 1.0,
+        },
+    )
     with pytest.raises(KerastlError, match=r"phase 'all', epoch \d: the loss became .*train.learning_rate_scale"):
         trained(recipe, digits, tmp_path)
 

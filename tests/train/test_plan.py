@@ -117,10 +117,16 @@ def test_batch_norm_momentum_keeps_up_with_the_phase(small, epochs, momentum):
 
 
 MISTAKES = [
-    ({"phases.0.trainable": ["stage9"]}, "phase 'all': trainable: the model has no group 'stage9'; did you mean 'stage"),
+    (
+        {"phases.0.trainable": ["stage9"]},
+        "phase 'all': trainable: the model has no group 'stage9'; did you mean 'stage",
+    ),
     ({"phases.0.trainable": {"last_layers": 99}}, "last_layers: found 99; the model has 6 weight-bearing layers"),
     ({"phases.0.optimizer.learning_rate": {"head": 1, "stage9": 1}}, "learning_rate: the model has no group 'stage9'"),
-    ({"phases.0.optimizer.learning_rate": {"head": 1}}, "found rates for head; expected one for each group that learns: stem, "),
+    (
+        {"phases.0.optimizer.learning_rate": {"head": 1}},
+        "found rates for head; expected one for each group that learns: stem, ",
+    ),
 ]
 
 

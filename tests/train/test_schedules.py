@@ -20,7 +20,10 @@ def cosine(step, climb, start, end):
 
 CLOSED_FORMS = [
     (ScheduleSpec("step", every=10, factor=0.1), lambda s: RATE if s <= 50 else RATE * 0.1),
-    (ScheduleSpec("step", every=2.5, factor=0.5), lambda s: RATE * 0.5 ** min(7, max(0, math.ceil(s / 12.5 - 1e-9) - 1))),
+    (
+        ScheduleSpec("step", every=2.5, factor=0.5),
+        lambda s: RATE * 0.5 ** min(7, max(0, math.ceil(s / 12.5 - 1e-9) - 1)),
+    ),
     (ScheduleSpec("cosine"), lambda s: cosine(s, 0, 0, 0)),
     (ScheduleSpec("cosine", warmup=0.1), lambda s: cosine(s, 10, 0, 0)),
     (ScheduleSpec("one-cycle"), lambda s: cosine(s, 30, RATE / 25, 1e-4 / 25)),
