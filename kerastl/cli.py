@@ -1,8 +1,6 @@
 """The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
 
 import contextlib
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ import typer
 from kerastl import recipe as read_recipe
 from kerastl.errors import KerastlError, RecipeError
 from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
+from kerastl.startup import start_tensorflow
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
@@ -74,7 +73,7 @@ def evaluate(
 ):
     """Judge the model of a finished run again."""
     with errors_shown(debug):
-        quiet_tensorflow()
+        start_tensorflow()
         from kerastl.evaluate.metrics import shown
         from kerastl.run import evaluate as judge_again
 
@@ -103,7 +102,7 @@ def sweep(
     with errors_shown(debug):
         base = resolved(recipe, strategy, overrides, data_dir)
         values = dict(map(parse_over, over))
-        quiet_tensorflow()
+        start_tensorflow()
         from kerastl.sweeps import sweep as run_sweep
 
         folder = out or free_folder(f"{base.name}-sweep")
@@ -131,7 +130,7 @@ def compare(
 ):
     """Set finished runs side by side: one table and one figure."""
     with errors_shown(debug):
-        quiet_tensorflow()
+        start_tensorflow()
         from kerastl.evaluate.compare import COLUMNS
         from kerastl.evaluate.compare import compare as side_by_side
 
@@ -194,17 +193,19 @@ def parse_over(text):
 
 
 def run_recipe(spec, out, dry):
-    quiet_tensorflow()
+    told = start_tensorflow()
     if dry:
         from kerastl.run import dry_run
         from kerastl.train.plan import describe
 
-        plans, told = dry_run(spec)
-        typer.echo(f"{spec.name}: {spec.description}\n{told}\n\n{describe(plans)}")
+        plans, data = dry_run(spec)
+        typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
 
-    print_run(run_train(spec, out or free_folder(spec.name)))
+    folder = out or free_folder(spec.name)
+    typer.echo(f"{spec.name} -> {folder}, {told}", err=True)
+    print_run(run_train(spec, folder))
 
 
 def print_run(run):
@@ -300,13 +301,6 @@ def errors_shown(debug):
             err=True,
         )
         raise typer.Exit(1) from None
-
-
-def quiet_tensorflow():
-    """Leave TensorFlow's notices to its developers: retracing, oneDNN, and that .h5 (which was asked for) is legacy."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def main():

@@ -19,5 +19,10 @@ def test_examples(name):
 
 
 def test_there_are_examples():
-    found = [example for name in MODULES for test in doctest.DocTestFinder().find(importlib.import_module(name)) for example in test.examples]
+    found = [
+        example
+        for name in MODULES
+        for test in doctest.DocTestFinder().find(importlib.import_module(name))
+        for example in test.examples
+    ]
     assert len(found) > 15

@@ -7,7 +7,21 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kerastl"
 # In the order of the path; a room imports from its left only.
-ROOMS = ("errors", "strict", "schema", "recipe", "data", "model", "train", "evaluate", "deploy", "run", "sweeps", "cli")
+ROOMS = (
+    "errors",
+    "strict",
+    "schema",
+    "recipe",
+    "data",
+    "model",
+    "train",
+    "evaluate",
+    "deploy",
+    "run",
+    "sweeps",
+    "startup",
+    "cli",
+)
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")
 FORBIDDEN = {"pickle", "eval", "exec", "Lambda"}
 

@@ -1,5 +1,6 @@
 """A backbone with its weights, cut at its features: still a model of its own, before it is built into the graph."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +85,10 @@ def _download(constructor, arguments, spec):
     try:
         return constructor(weights="imagenet", **arguments)
     except Exception as error:
+        cache = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise MissingWeights(
-            f"model.weights: the ImageNet weights of {spec.backbone} are not in {Path.home() / '.keras' / 'models'} and the download "
-            f"failed ({brief(error)}). Connect to the internet once, or name a weights file: "
-            f"--set model.weights=FILE. {OFFLINE_REMEDY}"
+            f"model.weights: the ImageNet weights of {spec.backbone} are not in {cache} and the download failed ({brief(error)}). "
+            f"Connect to the internet once, or name a weights file: --set model.weights=FILE. {OFFLINE_REMEDY}"
         ) from None
 
 

@@ -30,7 +30,7 @@ def fit(model, data, recipe, plans, groups, run_dir):
 
     Returns:
         A list with a dict for each phase: name, epochs run, best epoch (None where the last weights were kept), steps,
-        seconds and images per second.
+        seconds, and images per second of training (the first step's compilation included, validation not).
 
     Raises:
         KerastlError: the loss became infinite or NaN.
@@ -98,7 +98,7 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
         "best_epoch": _best_epoch(it.phase, rows[before:]),
         "steps": epochs * it.steps_per_epoch,
         "seconds": round(seconds, 2),
-        "images_per_second": round(images / sum(row["seconds"] for row in rows[before:]), 1),
+        "images_per_second": round(images / recorder.training_seconds, 1),
     }
 
 

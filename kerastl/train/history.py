@@ -21,16 +21,24 @@ class HistoryRows(keras.callbacks.Callback):
         phase: its name.
         optimizers: the optimizer of each group that learns.
         groups: names of all groups, for the learning rate columns.
+
+    Attributes:
+        training_seconds: spent in training steps so far, validation apart.
     """
 
     def __init__(self, path, rows, phase, optimizers, groups):
         super().__init__()
         self.path, self.rows, self.phase, self.optimizers, self.groups = path, rows, phase, optimizers, groups
+        self.training_seconds = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
 
+    def on_train_batch_end(self, batch, logs=None):
+        self.last_step = time.perf_counter()
+
     def on_epoch_end(self, epoch, logs=None):
+        self.training_seconds += self.last_step - self.began
         rates = {f"lr_{group}": float(optimizer.learning_rate) for group, optimizer in self.optimizers.items()}
         row = {"phase": self.phase, "epoch": epoch + 1, **{name: logs[name] for name in COLUMNS if name in logs}}
         row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}

@@ -1,0 +1,53 @@
+"""Starting TensorFlow: its notices are set aside, and one line says what it will train on."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def start_tensorflow():
+    """Import TensorFlow and find its devices, without the dozen lines it prints on the way.
+
+    What is hidden is shown after all if the start fails; set TF_CPP_MIN_LOG_LEVEL=0 to see it always.
+
+    Returns:
+        A sentence naming the devices.
+    """
+    if LEVEL in os.environ:
+        return _devices()
+    os.environ[LEVEL] = "2"
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # retracing, and that .h5, which was asked for, is legacy
+    with stderr_set_aside():
+        return _devices()
+
+
+@contextlib.contextmanager
+def stderr_set_aside():
+    """Keep back what is written to the error output, from C++ too; it is shown if the block raises."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(real, 2)
+            aside.seek(0)
+            os.write(2, aside.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+def _devices():
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    return f"on {', '.join(names)}" if names else f"on the CPU ({os.cpu_count()} cores); no GPU found"
