@@ -2,13 +2,14 @@
 
 import contextlib
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kerastl import recipe as read_recipe
-from kerastl.errors import KerastlError, RecipeError
+from kerastl.errors import KerastlError, KerastlWarning, RecipeError
 from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
 from kerastl.startup import start_tensorflow
 
@@ -280,9 +281,13 @@ def print_table(header, rows):
 
 @contextlib.contextmanager
 def errors_shown(debug):
-    """Errors as one sentence and an exit code: 2 for what the user can mend, 1 for failure, 130 for Ctrl-C."""
+    """Errors and warnings as one sentence; exit code 2 for what the user can mend, 1 for failure, 130 for Ctrl-C."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", KerastlWarning)
+            yield
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None

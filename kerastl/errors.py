@@ -33,6 +33,10 @@ class ExportError(KerastlError):
     """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
 
 
+class KerastlWarning(UserWarning):
+    """Something that will be done as asked, and that is probably not what was wanted."""
+
+
 def brief(error):
     """Another library's error in one line, for the middle of a message of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

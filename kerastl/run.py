@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kerastl.data.batches import steps_per_epoch
 from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load, source_of
 from kerastl.deploy.export import export, save_keras, write_json
-from kerastl.errors import UserError
+from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
 from kerastl.model.graph import build_model
@@ -24,7 +25,7 @@ from kerastl.model.groups import layer_groups
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.train.fit import fit
 from kerastl.train.history import read_history
-from kerastl.train.plan import plan
+from kerastl.train.plan import describe, plan
 
 PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
 GRID = 12  # images in the True/False picture
@@ -81,7 +82,10 @@ def train(spec, out, *, score_test=True):
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
     plans = plan(model, groups, spec, steps_per_epoch(data.train, spec.train.batch_size, spec.data.repeat))
+    for warning in (warning for it in plans for warning in it.warnings):
+        warnings.warn(warning, KerastlWarning, stacklevel=2)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plan.txt").write_text(describe(plans), encoding="utf-8")
     (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
     phases = fit(model, data, spec, plans, groups, folder)
     history = read_history(folder / "history.csv")
@@ -91,7 +95,9 @@ def train(spec, out, *, score_test=True):
     samples = data.test.subset(np.arange(min(PROOF, len(data.test)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
     exports = Path(spec.export.folder) / spec.name if score_test and spec.export.formats else None
-    metrics |= _circumstances(spec, data, model, phases) | {"train": _as_trained(history, phases[-1], len(data.train))}
+    metrics |= _circumstances(spec, data, model, plans, phases) | {
+        "train": _as_trained(history, phases[-1], len(data.train))
+    }
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
     metrics["seconds"] = round(time.perf_counter() - began, 1)
@@ -170,10 +176,11 @@ def _as_trained(history, last_phase, n):
     return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
 
 
-def _circumstances(spec, data, model, phases):
+def _circumstances(spec, data, model, plans, phases):
     """All that is needed to understand and repeat the run."""
     return {
         "phases": phases,
+        "warnings": [warning for it in plans for warning in it.warnings],
         "data": {
             **{
                 name: len(images or ())

@@ -15,6 +15,7 @@ from kerastl.run import dry_run, evaluate, train
 
 FILES = {
     "recipe.toml",
+    "plan.txt",
     "history.csv",
     "curves.png",
     "predictions.png",

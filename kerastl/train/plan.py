@@ -45,6 +45,7 @@ class PhasePlan:
         steps_per_epoch: batches in one.
         groups: from stem to head.
         momentum: of the moving statistics of each BatchNormalization layer that is updated, by layer name.
+        warnings: what will be done as asked, and is probably not what was wanted.
     """
 
     phase: Phase
@@ -52,6 +53,7 @@ class PhasePlan:
     steps_per_epoch: int
     groups: tuple[GroupPlan, ...]
     momentum: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
     @property
     def steps(self):
@@ -103,10 +105,9 @@ def _plan_phase(model, groups, recipe, phase, steps_per_epoch):
         parameters = sum(sizes[layer] for layer in trained)
         rate = rates[name] * recipe.train.learning_rate_scale if trained else None
         group_plans.append(GroupPlan(name, len(able), trained, parameters, sum(sizes.values()) - parameters, rate))
-    momentum = {
-        layer.name: _momentum(layer, phase, epochs * steps_per_epoch) for layer in chosen if is_batch_norm(layer)
-    }
-    return PhasePlan(phase, epochs, steps_per_epoch, tuple(group_plans), momentum)
+    updated = [layer for layer in chosen if is_batch_norm(layer)]
+    momentum = {layer.name: _momentum(layer, phase, epochs * steps_per_epoch) for layer in updated}
+    return PhasePlan(phase, epochs, steps_per_epoch, tuple(group_plans), momentum, _warnings(phase, updated))
 
 
 def _chosen(model, groups, phase):
@@ -171,6 +172,24 @@ def is_batch_norm(layer):
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
+def _warnings(phase, updated):
+    folded = [layer.name for layer in updated if _is_folded(layer)]
+    if not folded:
+        return ()
+    return (
+        f"phase {phase.name!r}: batch_norm = 'update', but the statistics of {len(folded)} BatchNormalization layers "
+        f"({folded[0]}, ...) were folded into the weights around them: normalising by batches again undoes what these weights "
+        "learned. Set batch_norm = 'freeze' in this phase, or load weights that were not folded",
+    )
+
+
+def _is_folded(layer):
+    """Neutral statistics with a trained offset: somebody merged the normalisation into the convolution for speed."""
+    mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+    offset = np.asarray(layer.beta) if layer.center else np.zeros(1)
+    return bool(offset.any() and not mean.any() and np.ptp(variance) < 1e-6)
+
+
 def _momentum(layer, phase, steps):
     """A momentum with which the moving statistics have left their start behind within the phase.
 
@@ -222,4 +241,4 @@ def _settings(it):
         lines.append(f"    early stopping: {phase.early_stopping.monitor}, patience {phase.early_stopping.patience}")
     if phase.monitor:
         lines.append(f"    ends with the weights of its best {phase.monitor}")
-    return lines
+    return lines + [f"    warning: {warning}" for warning in it.warnings]

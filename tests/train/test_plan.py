@@ -137,6 +137,21 @@ def test_mistakes(small, changes, told):
     assert told in str(caught.value)
 
 
+def test_folded_batch_norm_is_warned_of():
+    """Such weights answer well until their BatchNorm is updated; a real file of this kind trained to chance."""
+    model = build_model(ModelSpec("SmallCNN", "none", 32), (32, 32, 3), 4)
+    built = model, layer_groups(model, "SmallCNN")
+    fresh, _ = plan_of(built, "cifar10-finetune-first")
+    assert fresh.warnings == ()
+    model.get_layer("block2_bn").beta.assign(np.linspace(-1, 1, 32))
+    updated, head = plan_of(built, "cifar10-finetune-first")
+    assert "1 BatchNormalization layers (block2_bn, ...) were folded" in updated.warnings[0]
+    assert f"warning: {updated.warnings[0]}" in describe([updated]) and head.warnings == ()
+    assert plan_of(built, "cifar10-finetune-first", **{"phases.0.batch_norm": "freeze"})[0].warnings == ()
+    model.get_layer("block2_bn").moving_mean.assign(np.linspace(-1, 1, 32))
+    assert plan_of(built, "cifar10-finetune-first")[0].warnings == ()
+
+
 def test_planning_touches_nothing(small):
     model, _ = small
     before = [w.copy() for w in model.get_weights()], [layer.trainable for layer in model.layers]
