@@ -37,7 +37,7 @@ class Run:
     """A finished run.
 
     Args:
-        folder: what it wrote: recipe.toml, history.csv, curves.png, predictions.png, metrics.json, model.keras, logs.
+        folder: what it wrote; see the README.
         recipe: the `Recipe`, with its phases spelled out.
         model: a plain `keras.Model` from raw pixels to probabilities.
         metrics: what metrics.json holds.
@@ -82,29 +82,18 @@ def train(spec, out, *, score_test=True):
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
     plans = plan(model, groups, spec, steps_per_epoch(data.train, spec.train.batch_size, spec.data.repeat))
-    for warning in (warning for it in plans for warning in it.warnings):
-        warnings.warn(warning, KerastlWarning, stacklevel=2)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.txt").write_text(describe(plans), encoding="utf-8")
-    (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
+    _open(folder, spec, plans)
     phases = fit(model, data, spec, plans, groups, folder)
-    history = read_history(folder / "history.csv")
-    draw_curves(history, folder / "curves.png")
-    splits = {"validation": data.validation, "test": data.test if score_test else None}
-    metrics = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
-    samples = data.test.subset(np.arange(min(PROOF, len(data.test)))).pixels[:]
+    samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
+    metrics = _judge(model, data, spec, folder, phases, score_test) | _circumstances(spec, data, model, plans, phases)
+    metrics["seconds"] = round(time.perf_counter() - began, 1)
+    write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = Path(spec.export.folder) / spec.name if score_test and spec.export.formats else None
-    metrics |= _circumstances(spec, data, model, plans, phases) | {
-        "train": _as_trained(history, phases[-1], len(data.train))
-    }
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
-    metrics["seconds"] = round(time.perf_counter() - began, 1)
-    write_json(folder / "metrics.json", metrics)
-    baseline = None
-    if spec.baseline and score_test:
-        baseline = train(_baseline_of(spec), folder / "baseline")
+        write_json(folder / "metrics.json", metrics)
+    baseline = train(_baseline_of(spec), folder / "baseline") if spec.baseline and score_test else None
     return Run(folder, spec, model, metrics, exports, baseline)
 
 
@@ -157,6 +146,24 @@ def evaluate(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = keras.models.load_model(folder / "model.keras")
     return judge(predict_probabilities(model, images, spec.train.evaluation_batch), images.labels, data.class_names)
+
+
+def _open(folder, spec, plans):
+    """Begin the run folder with what is going to happen, and say aloud what looks wrong in it."""
+    for warning in (warning for it in plans for warning in it.warnings):
+        warnings.warn(warning, KerastlWarning, stacklevel=3)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plan.txt").write_text(describe(plans), encoding="utf-8")
+    (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
+
+
+def _judge(model, data, spec, folder, phases, score_test):
+    """Scores of every split, and their pictures."""
+    history = read_history(folder / "history.csv")
+    draw_curves(history, folder / "curves.png")
+    splits = {"validation": data.validation, "test": data.test if score_test else None}
+    scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
+    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
 
 
 def _judge_split(model, images, data, spec, folder, name):
