@@ -211,47 +211,37 @@ def run_recipe(spec, out, dry):
 
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
-    from kerastl.evaluate.metrics import shown
-
-    seconds = run.metrics["seconds"]
-    if run.baseline:
-        told = {
-            "transferred": run,
-            "from scratch" if run.baseline.recipe.model.weights == "none" else "baseline": run.baseline,
-        }
-        rows = [
-            (
-                name,
-                shown(r.metrics["test"]),
-                f"{r.metrics['test']['loss']:.4f}",
-                f"{sum(p['seconds'] for p in r.metrics['phases']):.0f}",
-            )
-            for name, r in told.items()
-        ]
-        print_table(
-            (
-                f"{run.recipe.data.name}, {run.metrics['data']['train']} images",
-                "test accuracy [95% interval]",
-                "loss",
-                "seconds",
-            ),
-            rows,
-        )
-    else:
-        splits = [(name, run.metrics[name]) for name in ("train", "validation", "test") if name in run.metrics]
-        rows = [(name, shown(it), f"{it['loss']:.4f}", decimals(it.get("top5"))) for name, it in splits]
-        print_table(("split", "accuracy [95% interval]", "loss", "top-5"), rows)
-        typer.echo(f"train: as measured while training; {seconds:.0f} seconds in all")
+    print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
-            typer.echo(
-                f"exact duplicates between {name.replace('-', ' and ')}: {pair['found']} found, {pair['removed']} removed"
-            )
-    typer.echo(f"run: {run.folder} (metrics.json, curves.png, predictions.png, history.csv, model.keras)")
+            where = name.replace("-", " and ")
+            typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+    typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} (metrics.json, curves.png, ...)")
     if run.exports:
-        typer.echo(
-            f"exports: {run.exports} ({', '.join(it['file'] for it in run.metrics['exports'].values())}, labels.json)"
-        )
+        files = ", ".join(it["file"] for it in run.metrics["exports"].values())
+        typer.echo(f"exports: {run.exports} ({files}, labels.json)")
+
+
+def scores_by_split(run):
+    """Header and rows: train as it was on the way, validation and test as judged at the end."""
+    from kerastl.evaluate.metrics import shown
+
+    splits = [(name, run.metrics[name]) for name in ("train", "validation", "test") if name in run.metrics]
+    rows = [(name, shown(it), f"{it['loss']:.4f}", decimals(it.get("top5"))) for name, it in splits]
+    return ("split (train: while training)", "accuracy [95% interval]", "loss", "top-5"), rows
+
+
+def against_baseline(run):
+    """Header and rows: the run and its baseline on the same test images."""
+    from kerastl.evaluate.metrics import shown
+
+    other = "from scratch" if run.baseline.recipe.model.weights == "none" else "baseline"
+    rows = []
+    for name, metrics in (("transferred", run.metrics), (other, run.baseline.metrics)):
+        training = sum(phase["seconds"] for phase in metrics["phases"])
+        rows.append((name, shown(metrics["test"]), f"{metrics['test']['loss']:.4f}", f"{training:.0f}"))
+    images = f"{run.recipe.data.name}, {run.metrics['data']['train']} images"
+    return (images, "test accuracy [95% interval]", "loss", "training seconds"), rows
 
 
 def decimals(number):

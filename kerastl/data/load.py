@@ -1,18 +1,22 @@
 """`load`: from a recipe's data table to three splits of labelled images."""
 
 from kerastl import strict
-from kerastl.data import cifar
+from kerastl.data.catalogue import load_catalogue
+from kerastl.data.cifar import load_cifar
+from kerastl.data.digits import load_digits
+from kerastl.data.folder import load_folder
+from kerastl.data.glyphs import load_glyphs
 from kerastl.data.split import Data, split
 from kerastl.errors import RecipeError
 
-# One row a source: the names before and after a colon, and how to read it. Imports wait until a source is used.
+# One row a source: its name, or what stands before the colon, and how to read it.
 SOURCES = {
-    "cifar10": lambda spec, size, seed: cifar.load_cifar(spec),
-    "cifar100": lambda spec, size, seed: cifar.load_cifar(spec),
-    "digits": lambda spec, size, seed: _module("digits").load_digits(),
-    "glyphs": lambda spec, size, seed: _module("glyphs").load_glyphs(seed),
-    "tfds:": lambda spec, size, seed: _module("catalogue").load_catalogue(spec, size),
-    "folder:": lambda spec, size, seed: _module("folder").load_folder(spec, size),
+    "cifar10": lambda spec, size, seed: load_cifar(spec),
+    "cifar100": lambda spec, size, seed: load_cifar(spec),
+    "digits": lambda spec, size, seed: load_digits(),
+    "glyphs": lambda spec, size, seed: load_glyphs(seed),
+    "tfds:": lambda spec, size, seed: load_catalogue(spec, size),
+    "folder:": lambda spec, size, seed: load_folder(spec, size),
 }
 
 
@@ -41,16 +45,13 @@ def load(spec, image_size, seed=0) -> Data:
 
 
 def source_of(spec):
-    """The row of `SOURCES` that reads `spec.name`."""
-    kind = spec.name.partition(":")[0] + ":" if ":" in spec.name else spec.name
-    if kind not in SOURCES or (kind == spec.name and ":" in kind):
-        raise RecipeError(
-            f"data.name: found {spec.name!r}; {strict.suggest(kind, [f'{k}...' if ':' in k else k for k in SOURCES])}"
-        )
-    return kind
+    """The row of `SOURCES` that reads `spec.name`.
 
-
-def _module(name):
-    from importlib import import_module
-
-    return import_module(f"kerastl.data.{name}")
+    Raises:
+        RecipeError: there is none.
+    """
+    name, colon, _ = spec.name.partition(":")
+    if name + colon not in SOURCES:
+        valid = [row + "..." if row.endswith(":") else row for row in SOURCES]
+        raise RecipeError(f"data.name: found {spec.name!r}; {strict.suggest(name, valid)}")
+    return name + colon
