@@ -145,7 +145,8 @@ def evaluate(folder, split="test"):
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = keras.models.load_model(folder / "model.keras")
-    return judge(predict_probabilities(model, images, spec.train.evaluation_batch), images.labels, data.class_names)
+    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {split}")
+    return judge(probabilities, images.labels, data.class_names)
 
 
 def _open(folder, spec, plans):
@@ -167,7 +168,7 @@ def _judge(model, data, spec, folder, phases, score_test):
 
 
 def _judge_split(model, images, data, spec, folder, name):
-    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch)
+    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {name}")
     np.savez_compressed(folder / f"predictions_{name}.npz", probabilities=probabilities, labels=images.labels)
     if name == "test":
         chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))

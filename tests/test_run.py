@@ -137,4 +137,4 @@ def test_every_recipe_runs_with_its_own_backbone(tiny, tmp_path, name):
     own = recipe(name)
     backbone = {"model.backbone": own.model.backbone, "model.options": own.model.options, "model.image_size": 64}
     run = train(tiny(name, **backbone, **{"export.folder": str(tmp_path / "exports")}), tmp_path / "run")
-    assert run.metrics["test"]["n"] == 360 and len(run.metrics["exports"]) == 3
+    assert run.metrics["test"]["n"] == run.metrics["data"]["test"] and len(run.metrics["exports"]) == 3

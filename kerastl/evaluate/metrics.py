@@ -6,7 +6,8 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, top_k_accuracy_score
 
-from kerastl.data.batches import evaluation_batches
+from kerastl.data.batches import evaluation_batches, steps_per_epoch
+from kerastl.train.progress import PredictProgress
 
 CONFIDENCE = 0.95
 
@@ -37,18 +38,24 @@ class Report:
         return asdict(self)
 
 
-def predict_probabilities(model, images, batch_size=128):
+def predict_probabilities(model, images, batch_size=128, title="predict"):
     """Class probabilities for a split.
 
     Args:
         model: a `keras.Model` from raw pixels to probabilities.
         images: `Images`.
         batch_size: images in a step.
+        title: of the progress bar.
 
     Returns:
         A float32 array of shape (n, classes).
     """
-    return model.predict(evaluation_batches(images, model.output_shape[-1], batch_size), verbose=0)
+    batches = evaluation_batches(images, model.output_shape[-1], batch_size)
+    progress = PredictProgress(title, steps_per_epoch(images, batch_size))
+    try:
+        return model.predict(batches, callbacks=[progress], verbose=0)
+    finally:
+        progress.bar.close()
 
 
 def judge(probabilities, labels, class_names):

@@ -86,7 +86,7 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
             shuffle=False,
         )
     finally:
-        progress.close()
+        progress.bar.close()
     seconds = time.perf_counter() - began
     if it.phase.monitor:
         model.load_weights(best)

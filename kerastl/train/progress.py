@@ -1,4 +1,4 @@
-"""What a person sees while a phase runs: a bar with the phase's name, then one line an epoch."""
+"""What a person sees during long work: a bar with its name where the output is a terminal, and one line an epoch."""
 
 import time
 
@@ -9,8 +9,32 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
+class Bar:
+    """A line with a name, a bar, steps, the time that remains and the latest numbers; nothing where there is no terminal."""
+
+    def __init__(self):
+        self.console = Console(stderr=True, highlight=False)
+        self.progress = None
+
+    def open(self, title, steps):
+        self.close()
+        now = TextColumn("{task.fields[now]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), now)
+        self.progress = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        self.progress.start()
+        self.task = self.progress.add_task(title, total=steps, now="")
+
+    def advance(self, now=""):
+        self.progress.update(self.task, advance=1, now=now)
+
+    def close(self):
+        """Give the terminal back; also where the work ended half-way."""
+        if self.progress:
+            self.progress.stop()
+
+
 class PhaseProgress(keras.callbacks.Callback):
-    """A bar for the steps of an epoch where the output is a terminal; a line for each finished epoch everywhere.
+    """A bar for the steps of an epoch; a line for each finished epoch, on a terminal or not.
 
     Args:
         phase: its name.
@@ -19,35 +43,39 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def __init__(self, phase, number, of):
         super().__init__()
-        self.label = f"{phase} ({number}/{of})"
-        self.console = Console(stderr=True, highlight=False)
-        self.bar = None
+        self.label, self.bar = f"{phase} ({number}/{of})", Bar()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
         self.title = f"{self.label} epoch {epoch + 1}/{self.params['epochs']}"
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[now]}"),
-        )
-        self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
-        self.bar.start()
-        self.task = self.bar.add_task(self.title, total=self.params["steps"], now="")
+        self.bar.open(self.title, self.params["steps"])
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.update(self.task, advance=1, now=_numbers(logs))
+        self.bar.advance(_numbers(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.stop()
-        self.console.print(f"{self.title}  {_numbers(logs)}  {time.perf_counter() - self.began:.1f} s", soft_wrap=True)
+        self.bar.close()
+        seconds = time.perf_counter() - self.began
+        self.bar.console.print(f"{self.title}  {_numbers(logs)}  {seconds:.1f} s", soft_wrap=True)
 
-    def close(self):
-        """Give the terminal back; also where training ended half-way through an epoch."""
-        if self.bar:
-            self.bar.stop()
+
+class PredictProgress(keras.callbacks.Callback):
+    """A bar for the steps of a prediction.
+
+    Args:
+        title: what is predicted.
+        steps: how many.
+    """
+
+    def __init__(self, title, steps):
+        super().__init__()
+        self.title, self.steps, self.bar = title, steps, Bar()
+
+    def on_predict_begin(self, logs=None):
+        self.bar.open(self.title, self.steps)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.bar.advance()
 
 
 def _numbers(logs):
