@@ -3,10 +3,19 @@
 Read by `recipe`, printed by `kerastl keys`. Keras is not imported.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from kerastl.strict import key
+
+
+def _check_file_name(name):
+    """Files and folders are named after recipes and phases; a recipe may come from a stranger."""
+    if not re.fullmatch(r"\w[\w .+-]*", name):
+        raise ValueError(
+            f"name: found {name!r}; expected letters, digits, spaces and . + - _, as files are named after it"
+        )
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,7 @@ class Phase:
     keep_best: bool = key(False, "end the phase with the weights of its lowest validation loss")
 
     def __post_init__(self):
+        _check_file_name(self.name)
         rates = self.optimizer.learning_rate
         named = {"head": ("head",)}.get(self.trainable, self.trainable)
         if isinstance(rates, dict) and isinstance(named, tuple) and set(rates) != set(named):
@@ -241,6 +251,7 @@ class Recipe:
     )
 
     def __post_init__(self):
+        _check_file_name(self.name or "unnamed")
         if not self.phases:
             raise ValueError("phases: found none; expected at least one [[phases]] table, or strategy = NAME")
         names = [phase.name for phase in self.phases]

@@ -92,6 +92,8 @@ MISTAKES = [
     ),
     (GOOD.split("[[phases]]")[0], ["phases: is missing", "strategy = NAME"]),
     ('strategy = "fulll"\n' + GOOD.split("[[phases]]")[0], ["strategy: found 'fulll'", "did you mean 'full'?"]),
+    ('name = "../../elsewhere"\n' + GOOD, ["name: found '../../elsewhere'", "files are named after it"]),
+    (GOOD.replace('name = "one"', 'name = "a/b"'), ["phases.0: name: found 'a/b'"]),
     ("not toml", ["mine.toml: not TOML"]),
 ]
 
