@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import kerastl
+from kerastl.deploy.export import FORMATS
 from kerastl.errors import ExportError, MissingData, UserError
 from kerastl.recipe import names, recipe
 from kerastl.run import dry_run, evaluate, train
@@ -97,8 +98,12 @@ def test_missing_data_ends_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_failed_export_loses_nothing_else(tiny, tmp_path):
-    settings = {"model.backbone": "MobileNetV3Small", "export.folder": str(tmp_path / "exports")}
+def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
+    def unreadable(path):
+        raise OSError("cannot be read back")
+
+    monkeypatch.setitem(FORMATS, "h5", replace(FORMATS["h5"], load=unreadable))
+    settings = {"export.folder": str(tmp_path / "exports")}
     with pytest.raises(ExportError, match=r"model\.h5"):
         train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
     assert "accuracy" in json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
