@@ -20,6 +20,7 @@ ROOMS = (
     "run",
     "sweeps",
     "startup",
+    "tables",
     "cli",
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")
