@@ -15,7 +15,7 @@ import numpy as np
 from kerastl import strict
 from kerastl.data.batches import steps_per_epoch
 from kerastl.data.cifar import LAYOUTS, find, outline
-from kerastl.data.load import load, source_of
+from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras, write_json
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge, predict_probabilities
@@ -112,7 +112,6 @@ def dry_run(spec):
         images -= round(images * spec.data.validation)
         told = f"{spec.data.name} is not on this machine: its nominal size is assumed"
     else:
-        source_of(spec.data)
         data = load(spec.data, spec.model.image_size, spec.seed)
         class_names, shape, images = data.class_names, data.shape, len(data.train)
         told = f"{spec.data.name}: {images:,} training, {len(data.validation or ()):,} validation, {len(data.test):,} test images"

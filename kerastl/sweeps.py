@@ -62,7 +62,7 @@ def sweep(spec, over, out):
     for number, (setting, candidate) in enumerate(zip(settings, candidates, strict=True), start=1):
         runs.append(train(candidate, folder / f"{number:02d}-{_slug(setting)}", score_test=False))
         rows.append(_row(setting, runs[-1]))
-        write_csv(_made(folder) / "sweep.csv", rows, list(rows[0]))
+        write_csv(folder / "sweep.csv", rows, list(rows[0]))
     best = max(range(len(rows)), key=lambda place: rows[place]["val_accuracy"])
     if len(over) == 1:
         (key, values), accuracies = next(iter(over.items())), [row["val_accuracy"] for row in rows]
@@ -92,8 +92,3 @@ def _slug(setting):
     return re.sub(
         r"[^A-Za-z0-9.]+", "-", "-".join(f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items())
     ).strip("-")
-
-
-def _made(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -71,13 +71,11 @@ def export(model, folder, formats, images, labels):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    samples = np.asarray(images, dtype=np.float32)
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # the same layers without optimizer and loss
-    expected = bare.predict(samples, verbose=0)
+    proof = _bare_and_answers(model, images)
     kept, failed = {}, []
     for name in formats:
         try:
-            kept[name] = _write_one(bare, folder, FORMATS[name], samples, expected)
+            kept[name] = _write_one(*proof, folder, FORMATS[name])
         except Exception as error:
             failed.append(f"{FORMATS[name].file} ({brief(error)})")
     write_json(folder / "labels.json", labels)
@@ -101,10 +99,8 @@ def save_keras(model, path, images):
     Raises:
         ExportError: it differs when reloaded.
     """
-    samples = np.asarray(images, dtype=np.float32)
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
-    row = Format(Path(path).name, FORMATS["keras"].write, FORMATS["keras"].load)
-    _write_one(bare, Path(path).parent, row, samples, bare.predict(samples, verbose=0))
+    row = replace(FORMATS["keras"], file=Path(path).name)
+    _write_one(*_bare_and_answers(model, images), Path(path).parent, row)
 
 
 def write_json(path, table):
@@ -114,7 +110,14 @@ def write_json(path, table):
     temporary.replace(path)
 
 
-def _write_one(model, folder, row, samples, expected):
+def _bare_and_answers(model, images):
+    """The same layers without optimizer and loss, the images as floats, and what the layers make of them."""
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    samples = np.asarray(images, dtype=np.float32)
+    return bare, samples, bare.predict(samples, verbose=0)
+
+
+def _write_one(model, samples, expected, folder, row):
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
         written = Path(temporary) / row.file
         row.write(model, written)
