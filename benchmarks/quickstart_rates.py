@@ -10,7 +10,6 @@ import tempfile
 import keras
 import numpy as np
 
-from kerastl.data.batches import steps_per_epoch
 from kerastl.data.load import load
 from kerastl.errors import brief
 from kerastl.evaluate.metrics import judge, predict_probabilities, shown
@@ -46,12 +45,12 @@ def judged(spec):
     pool = load(
         override(spec, **{"data.limit": 10_000, "data.validation": 0.0}).data, spec.model.image_size, spec.seed
     ).train
-    used = {images.raw(i) for images in (data.train, data.validation) for i in range(len(images))}
-    unused = pool.subset(np.array([i for i in range(len(pool)) if pool.raw(i) not in used]))
+    used = np.concatenate([data.train.digests(), data.validation.digests()])
+    unused = pool.subset(np.flatnonzero(~np.isin(pool.digests(), used)))
     keras.utils.set_random_seed(spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, steps_per_epoch(data.train, spec.train.batch_size, spec.data.repeat))
+    plans = plan(model, groups, spec, (len(data.train), len(data.validation)))
     with tempfile.TemporaryDirectory() as folder:
         fit(model, data, spec, plans, groups, folder)
     return judge(predict_probabilities(model, unused), unused.labels, data.class_names)

@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Run": "kerastl.run",
     "dry_run": "kerastl.run",
+    "tune_speed": "kerastl.run",
     "load": "kerastl.data.load",
     "build_model": "kerastl.model.graph",
     "layer_groups": "kerastl.model.groups",

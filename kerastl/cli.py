@@ -67,6 +67,36 @@ def train(
         run_recipe(resolved(recipe, strategy, overrides, data_dir), out, dry_run)
 
 
+@app.command("tune-speed")
+def tune_speed(
+    recipe: RecipeName,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Time a few steps of each phase on this machine and say how long the recipe will take."""
+    with errors_shown(debug):
+        spec = resolved(recipe, strategy, overrides, data_dir)
+        typer.echo(start_tensorflow())
+        from kerastl.run import tune_speed as measure
+
+        speeds = measure(spec)
+        columns = ("phase", "precision", "features s", "start s", "step ms", "validation s", "phase s")
+        rows = [
+            (
+                it.name,
+                it.precision,
+                *(f"{seconds:.1f}" for seconds in (it.features, it.start, 1000 * it.step, it.validation, it.seconds)),
+            )
+            for it in speeds
+        ]
+        print_table(columns, rows)
+        typer.echo(
+            f"{sum(it.seconds for it in speeds):.0f} seconds of training; features counted as if none were cached yet"
+        )
+
+
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],

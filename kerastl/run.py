@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from kerastl import strict
-from kerastl.data.batches import steps_per_epoch
 from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras, write_json
@@ -26,6 +25,7 @@ from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.train.fit import fit
 from kerastl.train.history import read_history
 from kerastl.train.plan import describe, plan
+from kerastl.train.speed import predict_seconds
 
 PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
 GRID = 12  # images in the True/False picture
@@ -81,7 +81,7 @@ def train(spec, out, *, score_test=True):
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, steps_per_epoch(data.train, spec.train.batch_size, spec.data.repeat))
+    plans = plan(model, groups, spec, (len(data.train), len(data.validation or ())))
     _open(folder, spec, plans)
     phases = fit(model, data, spec, plans, groups, folder)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
@@ -109,17 +109,43 @@ def dry_run(spec):
     if spec.data.name in LAYOUTS and find(spec.data) is None:
         class_names, shape, counts = outline(spec.data)
         images = min(counts["train"], spec.data.limit or counts["train"])
-        images -= round(images * spec.data.validation)
+        validate = round(images * spec.data.validation)
+        images -= validate
         told = f"{spec.data.name} is not on this machine: its nominal size is assumed"
     else:
         data = load(spec.data, spec.model.image_size, spec.seed)
-        class_names, shape, images = data.class_names, data.shape, len(data.train)
-        told = f"{spec.data.name}: {images:,} training, {len(data.validation or ()):,} validation, {len(data.test):,} test images"
-    bare = override(spec, **{"model.weights": "none"}) if spec.model.weights != "none" else spec
-    model = build_model(bare.model, shape, len(class_names))
+        class_names, shape, images, validate = data.class_names, data.shape, len(data.train), len(data.validation or ())
+        told = f"{spec.data.name}: {images:,} training, {validate:,} validation, {len(data.test):,} test images"
+    model = build_model(_without_weights(spec).model, shape, len(class_names))
     groups = layer_groups(model, spec.model.backbone)
-    steps = steps_per_epoch(range(images), spec.train.batch_size, spec.data.repeat)
-    return plan(model, groups, spec, steps), f"{told}; {images:,} to train on, {len(class_names)} classes"
+    plans = plan(model, groups, spec, (images, validate))
+    return plans, f"{told}; {images:,} to train on, {len(class_names)} classes"
+
+
+def tune_speed(spec):
+    """How long the phases of a recipe will take on this machine, from a few steps of each.
+
+    Where the recipe asks for precision `auto`, the choice is measured here, and kept for the runs to come.
+
+    Args:
+        spec: a `Recipe`, the name of one, or the path of a TOML file. Its weights are not needed.
+
+    Returns:
+        A list with a `PhaseSpeed` for each phase.
+
+    Raises:
+        UserError: a recipe or data that the user can mend.
+
+    Example:
+        >>> [round(it.seconds) for it in tune_speed("cifar10-fast")]  # doctest: +SKIP
+        [42, 121]
+    """
+    spec = spec if isinstance(spec, Recipe) else recipe(spec)
+    data = load(spec.data, spec.model.image_size, spec.seed)
+    model = build_model(_without_weights(spec).model, data.shape, len(data.class_names))
+    groups = layer_groups(model, spec.model.backbone)
+    plans = plan(model, groups, spec, (len(data.train), len(data.validation or ())))
+    return predict_seconds(model, data, spec, plans, groups)
 
 
 def evaluate(folder, split="test"):
@@ -144,8 +170,13 @@ def evaluate(folder, split="test"):
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = keras.models.load_model(folder / "model.keras")
-    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {split}")
+    _, probabilities = _answers(model, images, spec, split)
     return judge(probabilities, images.labels, data.class_names)
+
+
+def _without_weights(spec):
+    """The same architecture, for which nothing has to be there or downloaded."""
+    return override(spec, **{"model.weights": "none"}) if spec.model.weights != "none" else spec
 
 
 def _open(folder, spec, plans):
@@ -167,13 +198,27 @@ def _judge(model, data, spec, folder, phases, score_test):
 
 
 def _judge_split(model, images, data, spec, folder, name):
-    probabilities = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {name}")
+    plain, probabilities = _answers(model, images, spec, name)
     np.savez_compressed(folder / f"predictions_{name}.npz", probabilities=probabilities, labels=images.labels)
     if name == "test":
         chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
         shown = images.subset(chosen)
         draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
-    return judge(probabilities, images.labels, data.class_names).to_dict()
+    report = judge(probabilities, images.labels, data.class_names).to_dict()
+    if plain is not probabilities:
+        alone = judge(plain, images.labels, data.class_names)
+        report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
+    return report
+
+
+def _answers(model, images, spec, name):
+    """What the model says of a split, and what the recipe has it judged by: the same, or the mean with mirror images."""
+    plain = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {name}")
+    if not spec.evaluate.flip:
+        return plain, plain
+    title = f"judge on {name}, mirrored"
+    mirrored = predict_probabilities(model, images, spec.train.evaluation_batch, title, flip=True)
+    return plain, (plain + mirrored) / 2
 
 
 def _as_trained(history, last_phase, n):

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from kerastl.strict import key
 
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
 
 def _check_file_name(name):
     """Files and folders are named after recipes and phases; a recipe may come from a stranger."""
@@ -85,6 +87,9 @@ class AugmentSpec:
     mixup: float = key(0.0, "alpha of mixup (Zhang et al. 2018), 0 is off", at_least=0.0)
     cutmix: float = key(0.0, "alpha of cutmix (Yun et al. 2019), 0 is off", at_least=0.0, at_most=1.0)
     mix_switch: float = key(0.5, "with both on: share of the batches that get cutmix", at_least=0.0, at_most=1.0)
+    mix_in: Literal["pixels", "features"] = key(
+        "pixels", "features: where they are cached, mix what the frozen layers give (Verma et al. 2019)"
+    )
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,16 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class CacheBudget:
+    """The room that cached features may take."""
+
+    disk: float = key(20e9, "bytes on disk, over all runs; the least recently used go first; 0 is off", at_least=0.0)
+    ram: float = key(
+        2e9, "bytes up to which a phase's features are held in memory, not read step by step", at_least=0.0
+    )
+
+
+@dataclass(frozen=True)
 class TrainSpec:
     """What holds for all phases."""
 
@@ -142,6 +157,12 @@ class TrainSpec:
     class_weights: Literal["none", "balanced"] = key("none", "balanced: rare classes weigh as much as frequent ones")
     epochs_scale: float = key(1.0, "multiplies the epochs of every phase (at least one is left)", above=0.0)
     learning_rate_scale: float = key(1.0, "multiplies every learning rate", above=0.0)
+    precision: Precision = key("float32", "of a training step; auto measures on this machine once")
+    trunk_precision: Precision | None = key(None, "of the pass through frozen layers (absent: as precision)")
+    views: int = key(0, "augmented views of each image that are cached; 0: new ones every epoch, no cache", at_least=0)
+    cache_dtype: Literal["float32", "float16", "bfloat16"] = key("float32", "in which cached features are stored")
+    cache_budget: CacheBudget = key(CacheBudget, "room for cached features")
+    jit_compile: bool = key(False, "compile the steps with XLA")
 
 
 @dataclass(frozen=True)
@@ -205,6 +226,8 @@ class Phase:
     schedule: ScheduleSpec = key(ScheduleSpec, "constant when absent")
     early_stopping: EarlyStopping | None = key(None, "the phase then ends with its best weights")
     keep_best: bool = key(False, "end the phase with the weights of its lowest validation loss")
+    image_size: int | None = key(None, "side in pixels in this phase (absent: the model's)", at_least=1)
+    precision: Precision | None = key(None, "of this phase's steps (absent: train.precision)")
 
     def __post_init__(self):
         _check_file_name(self.name)
@@ -221,6 +244,11 @@ class Phase:
     def monitor(self):
         """What chooses the weights that the phase ends with, or None for the last ones."""
         return self.early_stopping.monitor if self.early_stopping else "val_loss" if self.keep_best else None
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    flip: bool = key(False, "judge by the mean over each image and its mirror image; the saved model is the plain one")
 
 
 @dataclass(frozen=True)
@@ -245,6 +273,7 @@ class Recipe:
     model: ModelSpec = key(doc="a table {backbone, ...}")
     train: TrainSpec = key(TrainSpec, "batch size and what holds for all phases")
     phases: tuple[Phase, ...] = key(doc="[[phases]] tables, or strategy = NAME")
+    evaluate: EvaluateSpec = key(EvaluateSpec, "how the finished model is judged")
     export: ExportSpec = key(ExportSpec, "what is saved where")
     baseline: dict[str, Any] | None = key(
         None, "overrides (dotted keys) of a second run, compared with this one at the end"

@@ -94,7 +94,7 @@ def mix(images, targets, layers, switch, seeds):
     """Mix the images of a batch with one another, and their targets likewise (Zhang et al. 2018; Yun et al. 2019).
 
     Args:
-        images: float32 tensor of shape (batch, height, width, channels).
+        images: float tensor of shape (batch, height, width, channels), or features of shape (batch, channels).
         targets: float32 tensor of shape (batch, classes).
         layers: what `mixing` gave, one or two layers.
         switch: with two layers, the share of batches that get the second.
@@ -111,9 +111,13 @@ def mix(images, targets, layers, switch, seeds):
 
     if not layers:
         return images, targets
+    shape = images.shape
+    if len(shape) == 2:  # Keras mixes images of four dimensions only
+        images = images[:, None, None, :]
     if len(layers) == 1:
         mixed = mixed_by(layers[0])
     else:
         second = tf.random.stateless_uniform([], seeds.next()) < switch
         mixed = tf.cond(second, lambda: mixed_by(layers[1]), lambda: mixed_by(layers[0]))
-    return tf.ensure_shape(mixed[0], images.shape), tf.ensure_shape(mixed[1], targets.shape)
+    mixed_images = mixed[0][:, 0, 0] if len(shape) == 2 else mixed[0]
+    return tf.ensure_shape(mixed_images, shape), tf.ensure_shape(mixed[1], targets.shape)

@@ -11,12 +11,22 @@ SEED_LIMIT = 2**31 - 1
 
 
 def steps_per_epoch(images, batch_size, repeat=1):
-    """Steps in one epoch; the last one is never smaller than the others by more than one image."""
-    return math.ceil(len(images) * repeat / batch_size)
+    """Steps in one epoch of so many images; no step is smaller than another by more than one image."""
+    return math.ceil(images * repeat / batch_size)
 
 
 def training_batches(
-    images, classes, batch_size, epochs, seed, *, repeat=1, augment_spec=None, label_smoothing=0.0, first_step=0
+    images,
+    classes,
+    batch_size,
+    epochs,
+    seed,
+    *,
+    repeat=1,
+    augment_spec=None,
+    label_smoothing=0.0,
+    first_step=0,
+    views=1,
 ):
     """All the training steps of a phase, in order: every image `repeat` times an epoch, in an order drawn for that epoch.
 
@@ -33,11 +43,14 @@ def training_batches(
         augment_spec: an `AugmentSpec`, or None for no augmentation and no mixing.
         label_smoothing: share of each target that is spread over all classes (Szegedy et al. 2016, section 7).
         first_step: where to begin, counted over the whole phase.
+        views: how many versions of the set follow each other in `images`; every pass takes the next one.
 
     Returns:
-        A tf.data.Dataset of (float32 images of shape (batch, height, width, 3), float32 targets of shape (batch, classes)).
+        A tf.data.Dataset of (images, float32 targets of shape (batch, classes)); images are as they are stored, or float32
+        where they were augmented.
     """
-    n, steps = len(images) * repeat, steps_per_epoch(images, batch_size, repeat)
+    once = len(images) // views
+    n, steps = once * repeat, steps_per_epoch(once, batch_size, repeat)
     layers = augmentation(augment_spec) if augment_spec else []
     mixers = mixing(augment_spec) if augment_spec else []
     take = _taker(images)
@@ -49,14 +62,12 @@ def training_batches(
         chosen = tf.random.experimental.index_shuffle(
             places, seed=tf.stack([tf.cast(order_seed, tf.int64), epoch]), max_index=n - 1
         )
-        pixels, labels = take(chosen % len(images))
+        view = (epoch * repeat + chosen // once) % views
+        pixels, labels = take(view * once + chosen % once)
         targets = _targets(labels, classes, label_smoothing)
         if not layers and not mixers:
             return pixels, targets
-        key = tf.random.stateless_uniform(
-            [], tf.stack([tf.cast(draw_seed, tf.int64), step]), maxval=SEED_LIMIT, dtype=tf.int32
-        )
-        seeds = StepSeeds(key)
+        seeds = _step_seeds(draw_seed, step)
         changed = augment(tf.cast(pixels, tf.float32), layers, seeds)
         return mix(changed, targets, mixers, augment_spec.mix_switch, seeds)
 
@@ -73,7 +84,7 @@ def evaluation_batches(images, classes, batch_size):
         batch_size: images in a step; the last one may be smaller.
 
     Returns:
-        A tf.data.Dataset of (uint8 images, float32 one-hot targets).
+        A tf.data.Dataset of (images as they are stored, float32 one-hot targets).
     """
     take = _taker(images)
 
@@ -85,15 +96,54 @@ def evaluation_batches(images, classes, batch_size):
     return places.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+def ordered_batches(images, places, batch_size, augment_spec=None, seed=None):
+    """The images at some places, in the order given, without labels: for the pass through frozen layers.
+
+    Args:
+        images: `Images`.
+        places: int array of shape (n,).
+        batch_size: images in a step; the last one may be smaller.
+        augment_spec: an `AugmentSpec`, or None; without mixing.
+        seed: of its draws, which are a function of the seed and the first place of a batch.
+
+    Returns:
+        A tf.data.Dataset of images, float32 where they are augmented.
+    """
+    take = _taker(images)
+    layers = augmentation(augment_spec) if augment_spec else []
+    draw_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] % SEED_LIMIT) if layers else 0
+
+    def batch(here):
+        pixels, _ = take(here)
+        if not layers:
+            return pixels
+        return augment(tf.cast(pixels, tf.float32), layers, _step_seeds(draw_seed, here[0]))
+
+    return (
+        tf.data.Dataset.from_tensor_slices(places)
+        .batch(batch_size)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _step_seeds(seed, step):
+    """The seeds for the draws of one step."""
+    pair = tf.stack([tf.cast(seed, tf.int64), step])
+    return StepSeeds(tf.random.stateless_uniform([], pair, maxval=SEED_LIMIT, dtype=tf.int32))
+
+
 def _taker(images):
-    """A function from places to (uint8 images, labels); arrays stay in TensorFlow's memory, files are read when asked for."""
+    """A function from places to (images as stored, labels); arrays stay in TensorFlow's memory, files are read when asked for."""
     labels = tf.constant(images.labels)
     if isinstance(images.pixels, np.ndarray):
         pixels = tf.constant(images.pixels)
         return lambda places: (tf.gather(pixels, places), tf.gather(labels, places))
 
     def read(places):
-        pixels = tf.numpy_function(lambda some: images.pixels[some], [places], tf.uint8, stateful=False)
+        pixels = tf.numpy_function(
+            lambda some: images.pixels[some], [places], tf.as_dtype(images.pixels.dtype), stateful=False
+        )
         return tf.ensure_shape(pixels, (None, *images.shape)), tf.gather(labels, places)
 
     return read

@@ -1,5 +1,6 @@
 """What every source gives and every later step takes: labelled images, in memory or on disk."""
 
+import hashlib
 import io
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ class EncodedImages:
         items: file paths, or the bytes of encoded images.
         size: side in pixels of what comes out.
     """
+
+    dtype = np.dtype(np.uint8)
 
     def __init__(self, items, size):
         self.items, self.size = list(items), size
@@ -43,7 +46,7 @@ class EncodedImages:
         return EncodedImages([self.items[i] for i in places], self.size)
 
     def raw(self, place):
-        """The bytes of one item, for finding duplicates."""
+        """The bytes of one item as they are stored."""
         item = self.items[place]
         return item if isinstance(item, bytes) else item.read_bytes()
 
@@ -53,7 +56,8 @@ class Images:
     """Labelled images of one split.
 
     Args:
-        pixels: uint8 array of shape (n, height, width, 3), or `EncodedImages`.
+        pixels: uint8 array of shape (n, height, width, 3), or `EncodedImages`; after the frozen layers, what these made of
+            them: an array or `StoredRows`.
         labels: int64 array of shape (n,).
     """
 
@@ -82,9 +86,14 @@ class Images:
             pixels = EncodedImages([item for one in both for item in one.items], self.pixels.size)
         return Images(pixels, np.concatenate([self.labels, others.labels]))
 
-    def raw(self, place):
-        """The bytes of one image, by which exact duplicates are found."""
-        return self.pixels[place].tobytes() if isinstance(self.pixels, np.ndarray) else self.pixels.raw(place)
+    def digests(self):
+        """16 bytes for each image, alike only for exact duplicates: an array of shape (n,), dtype V16."""
+        in_memory = isinstance(self.pixels, np.ndarray)
+        every = (self.pixels[place] if in_memory else self.pixels.raw(place) for place in range(len(self)))
+        digests = b"".join(
+            hashlib.blake2b(np.ascontiguousarray(one) if in_memory else one, digest_size=16).digest() for one in every
+        )
+        return np.frombuffer(digests, dtype="V16")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Report:
         return asdict(self)
 
 
-def predict_probabilities(model, images, batch_size=128, title="predict"):
+def predict_probabilities(model, images, batch_size=128, title="predict", flip=False):
     """Class probabilities for a split.
 
     Args:
@@ -46,12 +46,15 @@ def predict_probabilities(model, images, batch_size=128, title="predict"):
         images: `Images`.
         batch_size: images in a step.
         title: of the progress bar.
+        flip: of the mirrored images.
 
     Returns:
         A float32 array of shape (n, classes).
     """
     batches = evaluation_batches(images, model.output_shape[-1], batch_size)
-    progress = PredictProgress(title, steps_per_epoch(images, batch_size))
+    if flip:
+        batches = batches.map(lambda pixels, targets: (pixels[:, :, ::-1], targets))
+    progress = PredictProgress(title, steps_per_epoch(len(images), batch_size))
     try:
         return model.predict(batches, callbacks=[progress], verbose=0)
     finally:

@@ -7,6 +7,7 @@ inside, in float32, so that whoever has the file feeds it raw pixels.
 import keras
 import numpy as np
 
+from kerastl.errors import RecipeError, brief
 from kerastl.model.pretrained import pretrained
 from kerastl.schema import Normalize
 
@@ -45,10 +46,57 @@ def build_model(spec, image_shape, classes):
     x = _inline(backbone.model, x)
     x = _head(_features(x, spec.features), spec.head, classes)
     model = keras.Model(image, x, name="kerastl")
-    for layer in backbone.model.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
+    copy_weights(backbone.model, model)
     return model
+
+
+def at_size(model, size):
+    """A copy of a model that resizes its images to another side.
+
+    Paddings stay as the backbone chose them for its own size: where one is odd and the other even, they differ by a pixel
+    from those of a backbone built for the other.
+
+    Args:
+        model: what `build_model` gave.
+        size: side in pixels.
+
+    Returns:
+        A `keras.Model` with weights of its own, equal to those of the model.
+
+    Raises:
+        RecipeError: the backbone's weights, or whether it can be built at all, depend on the size of its images.
+    """
+    resize = keras.layers.Resizing(size, size, name="resize", dtype="float32")
+    resized = []
+
+    def call(layer, x, *arguments, **keywords):
+        if layer.name == "resize":
+            return resize(x, training=False)
+        if x is image and "resize" not in names:  # the images already had the model's size
+            resized.append(resized[0] if resized else resize(x, training=False))
+            x = resized[0]
+        return layer(x, *arguments, **keywords)
+
+    names, image = {layer.name for layer in model.layers}, keras.Input(model.input.shape[1:], name="image")
+    try:
+        copy = keras.models.clone_model(model, input_tensors=image, call_function=call)
+        copy_weights(model, copy)
+    except ValueError as error:
+        raise RecipeError(
+            f"image_size: this backbone cannot take images of side {size} as well: {brief(error)}"
+        ) from None
+    return copy
+
+
+def copy_weights(source, target):
+    """Give each layer of a model the weights that the layer of the same name has in another.
+
+    Args:
+        source, target: `keras.Model`; the target has every layer of the source that has weights.
+    """
+    for layer in source.layers:
+        if layer.weights:
+            target.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def _preprocess(x, mode):

@@ -8,10 +8,15 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
 from kerastl.data.batches import evaluation_batches, training_batches
+from kerastl.model.cut import multiply_adds
+from kerastl.model.graph import copy_weights
 from kerastl.train.history import HistoryRows
+from kerastl.train.learner import apply, make_learner, quieted
 from kerastl.train.optimizers import combine, make_optimizers
-from kerastl.train.plan import is_batch_norm
+from kerastl.train.precision import precision
 from kerastl.train.progress import PhaseProgress
+
+CALL = 10**9  # multiplications after which Python may look again: some hundredths of a second
 
 
 def fit(model, data, recipe, plans, groups, run_dir):
@@ -30,7 +35,8 @@ def fit(model, data, recipe, plans, groups, run_dir):
 
     Returns:
         A list with a dict for each phase: name, epochs run, best epoch (None where the last weights were kept), steps,
-        seconds, and images per second of training (the first step's compilation included, validation not).
+        seconds, those of them that went into cached features, images per second of training (the first step's compilation
+        included, validation not), and the precision of its steps.
 
     Raises:
         KerastlError: the loss became infinite or NaN.
@@ -44,52 +50,32 @@ def fit(model, data, recipe, plans, groups, run_dir):
 
 
 def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
-    apply(model, it)
-    optimizers = make_optimizers(it)
-    # Compiled anew: Keras reads the trainable flags here, and an optimizer cannot take up other variables later.
-    # The training targets are smoothed and mixed in the data, so this loss is the plain one on validation images.
-    model.compile(
-        optimizer=combine(optimizers, model, groups),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    classes = len(data.class_names)
-    train = training_batches(
-        data.train,
-        classes,
-        recipe.train.batch_size,
-        it.epochs,
-        seed=[recipe.seed, number],
-        repeat=recipe.data.repeat,
-        augment_spec=recipe.augment,
-        label_smoothing=recipe.train.label_smoothing,
-    )
-    validation = (
-        evaluation_batches(data.validation, classes, recipe.train.evaluation_batch) if data.validation else None
-    )
+    learner = make_learner(model, data, recipe, it, seed=recipe.seed)
     best = run_dir / "checkpoints" / f"{number + 1}-{it.phase.name}.weights.h5"
-    recorder = HistoryRows(run_dir / "history.csv", rows, it.phase.name, optimizers, list(groups))
-    before = len(rows)
-    began = time.perf_counter()
-    progress = PhaseProgress(it.phase.name, number + 1, phases)
-    tensorboard = keras.callbacks.TensorBoard(run_dir / "logs" / f"{number + 1}-{it.phase.name}", write_graph=False)
-    try:
-        model.fit(
-            train,
-            epochs=it.epochs,
-            steps_per_epoch=it.steps_per_epoch,
-            validation_data=validation,
-            class_weight=_class_weights(data, recipe),
-            callbacks=[*_choosing(it.phase, best), recorder, tensorboard, progress],
-            verbose=0,
-            shuffle=False,
-        )
-    finally:
-        progress.bar.close()
-    seconds = time.perf_counter() - began
+    before, began = len(rows), time.perf_counter()
+    with quieted(learner.whole, it.quiet), precision(learner.whole, learner.precision):
+        optimizers = compile_learner(learner, it, groups, recipe)
+        recorder = HistoryRows(run_dir / "history.csv", rows, it.phase.name, optimizers, list(groups))
+        progress = PhaseProgress(it.phase.name, number + 1, phases)
+        logs = keras.callbacks.TensorBoard(run_dir / "logs" / f"{number + 1}-{it.phase.name}", write_graph=False)
+        train, validation = phase_batches(learner, data, recipe, it, number)
+        try:
+            learner.model.fit(
+                train,
+                epochs=it.epochs,
+                steps_per_epoch=it.steps_per_epoch,
+                validation_data=validation,
+                class_weight=_class_weights(data, recipe),
+                callbacks=[*_choosing(it.phase, best), recorder, logs, progress],
+                verbose=0,
+                shuffle=False,
+            )
+        finally:
+            progress.bar.close()
+    seconds = learner.seconds + time.perf_counter() - began
     if it.phase.monitor:
-        model.load_weights(best)
+        learner.model.load_weights(best)
+    _give_back(learner, model, it)
     epochs = len(rows) - before
     images = epochs * len(data.train) * recipe.data.repeat
     return {
@@ -98,23 +84,72 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
         "best_epoch": _best_epoch(it.phase, rows[before:]),
         "steps": epochs * it.steps_per_epoch,
         "seconds": round(seconds, 2),
+        "feature_seconds": round(learner.seconds, 2),
         "images_per_second": round(images / recorder.training_seconds, 1),
+        "precision": learner.precision,
     }
 
 
-def apply(model, phase_plan):
-    """Set the trainable flags and batch normalisation momenta of a phase.
-
-    A frozen BatchNormalization layer uses its moving statistics and leaves them as they are; Keras ties both to `trainable`.
+def compile_learner(learner, it, groups, recipe):
+    """Compile what a phase trains, with fresh optimizers.
 
     Args:
-        model: the one that was planned; compile it afterwards.
-        phase_plan: a `PhasePlan`.
+        learner: a `Learner`.
+        it: its `PhasePlan`.
+        groups: what `layer_groups` gave.
+        recipe: a `Recipe`.
+
+    Returns:
+        The optimizer of each group that learns.
     """
-    for layer in model.layers:
-        layer.trainable = layer.name in phase_plan.trained
-        if is_batch_norm(layer) and layer.name in phase_plan.momentum:
-            layer.momentum = phase_plan.momentum[layer.name]
+    optimizers = make_optimizers(it)
+    optimizer = combine(optimizers, learner.model, groups)
+    if learner.precision == "mixed_float16":  # small gradients would vanish in half precision
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    # Compiled anew: Keras reads the trainable flags here, and an optimizer cannot take up other variables later.
+    # The training targets are smoothed and mixed in the data, so this loss is the plain one on validation images.
+    learner.model.compile(
+        optimizer=optimizer,
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=recipe.train.jit_compile,
+        steps_per_execution=_steps_per_call(learner.model, recipe.train.batch_size, it.steps_per_epoch),
+    )
+    return optimizers
+
+
+def phase_batches(learner, data, recipe, it, number):
+    """All training steps of a phase, and its validation steps, which may be None."""
+    classes = len(data.class_names)
+    train = training_batches(
+        learner.train,
+        classes,
+        recipe.train.batch_size,
+        it.epochs,
+        seed=[recipe.seed, number],
+        repeat=recipe.data.repeat,
+        augment_spec=learner.augment,
+        label_smoothing=recipe.train.label_smoothing,
+        views=learner.views,
+    )
+    if learner.validation is None:
+        return train, None
+    return train, evaluation_batches(learner.validation, classes, recipe.train.evaluation_batch)
+
+
+def _steps_per_call(model, batch_size, steps_per_epoch):
+    """Small steps are run many at a time, or Python would take longer than they do."""
+    step = 3 * batch_size * multiply_adds(model.layers)
+    return max(1, min(CALL // max(step, 1), steps_per_epoch))
+
+
+def _give_back(learner, model, it):
+    """Leave the user's model as the phase leaves it: weights, trainable flags, compiled."""
+    if learner.whole is not model:
+        copy_weights(learner.whole, model)
+        apply(model, it)
+    if learner.model is not model:
+        model.compile(loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 
 
 def _choosing(phase, best):

@@ -31,7 +31,7 @@ def combine(optimizers, model, groups):
 
     Args:
         optimizers: what `make_optimizers` gave.
-        model: with the trainable flags of the phase already set.
+        model: the whole one, or the part that is trained, with the trainable flags of the phase already set.
         groups: what `layer_groups` gave.
 
     Returns:
@@ -40,10 +40,11 @@ def combine(optimizers, model, groups):
     distinct = list({id(optimizer): optimizer for optimizer in optimizers.values()}.values())
     if len(distinct) == 1:
         return distinct[0]
+    group_of = {layer.name: group for group, layers in groups.items() for layer in layers}
     assigned = {
-        variable.path: optimizers[group]
-        for group, layers in groups.items()
-        for layer in layers
+        variable.path: optimizers[group_of[layer.name]]
+        for layer in model.layers
+        if layer.name in group_of
         for variable in layer.trainable_variables
     }
     forgotten = [variable.path for variable in model.trainable_variables if variable.path not in assigned]

@@ -3,15 +3,18 @@
 It is what `--dry-run` prints, what the golden tests freeze for every recipe, and what `fit` obeys.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from kerastl import strict
+from kerastl.data.batches import steps_per_epoch
 from kerastl.errors import RecipeError
+from kerastl.model.graph import at_size
 from kerastl.model.groups import learnable
 from kerastl.schema import LastLayers, Phase
+from kerastl.train.frontier import Frontier, find_frontier, human_bytes, quiet_layers
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class PhasePlan:
         steps_per_epoch: batches in one.
         groups: from stem to head.
         momentum: of the moving statistics of each BatchNormalization layer that is updated, by layer name.
+        quiet: names of the layers of frozen groups that would draw (dropout) and do not.
+        frontier: how far into the graph nothing changes, and whether what comes out there is cached.
+        precision: of the training steps; `auto` is measured when the phase begins.
+        trunk_precision: of the pass through what is still.
         warnings: what will be done as asked, and is probably not what was wanted.
     """
 
@@ -53,6 +60,10 @@ class PhasePlan:
     steps_per_epoch: int
     groups: tuple[GroupPlan, ...]
     momentum: dict[str, float]
+    quiet: tuple[str, ...]
+    frontier: Frontier
+    precision: str
+    trunk_precision: str
     warnings: tuple[str, ...] = ()
 
     @property
@@ -70,14 +81,14 @@ class PhasePlan:
         return {group.name: group.learning_rate for group in self.groups if group.trained}
 
 
-def plan(model, groups, recipe, steps_per_epoch):
+def plan(model, groups, recipe, images):
     """Decide, for every phase, what every layer does.
 
     Args:
         model: what `build_model` gave.
         groups: what `layer_groups` gave for it.
         recipe: a `Recipe`.
-        steps_per_epoch: batches in an epoch.
+        images: how many there are (to train on, to validate on).
 
     Returns:
         A list with a `PhasePlan` for each phase.
@@ -86,10 +97,29 @@ def plan(model, groups, recipe, steps_per_epoch):
         RecipeError: a phase names a group that the model has not, rates that do not match what it trains, or more layers
             than there are.
     """
-    return [_plan_phase(model, groups, recipe, phase, steps_per_epoch) for phase in recipe.phases]
+    plans = [_plan_phase(model, groups, recipe, phase, images) for phase in recipe.phases]
+    return [_by_way_of_later_needs(it, plans[number + 1 :]) for number, it in enumerate(plans)]
 
 
-def _plan_phase(model, groups, recipe, phase, steps_per_epoch):
+def _by_way_of_later_needs(it, later):
+    """Where a later phase caches an earlier place, nothing before which learns until then, this one goes on from there."""
+    trained, via = set(it.trained), None
+    for other in later:
+        trunk = other.frontier.trunk
+        possible = it.frontier.cached and other.frontier.cached and not trained & set(trunk)
+        if possible and _what_passes(it) == _what_passes(other) and len(trunk) < len(it.frontier.trunk):
+            via = max(via or other.frontier, other.frontier, key=lambda frontier: len(frontier.trunk))
+        trained |= other.trained
+    return replace(it, frontier=replace(it.frontier, via=via.layer)) if via else it
+
+
+def _what_passes(it):
+    """Two phases see the same features at a place if they agree in this."""
+    return it.trunk_precision, it.phase.image_size, it.frontier.views
+
+
+def _plan_phase(model, groups, recipe, phase, images):
+    steps = steps_per_epoch(images[0], recipe.train.batch_size, recipe.data.repeat)
     epochs = max(1, round(phase.epochs * recipe.train.epochs_scale))
     chosen = _chosen(model, groups, phase)
     if phase.batch_norm == "freeze":
@@ -106,8 +136,21 @@ def _plan_phase(model, groups, recipe, phase, steps_per_epoch):
         rate = rates[name] * recipe.train.learning_rate_scale if trained else None
         group_plans.append(GroupPlan(name, len(able), trained, parameters, sum(sizes.values()) - parameters, rate))
     updated = [layer for layer in chosen if is_batch_norm(layer)]
-    momentum = {layer.name: _momentum(layer, phase, epochs * steps_per_epoch) for layer in updated}
-    return PhasePlan(phase, epochs, steps_per_epoch, tuple(group_plans), momentum, _warnings(phase, updated))
+    quiet = quiet_layers(groups, names)
+    sized = at_size(model, phase.image_size) if phase.image_size else model
+    precision = phase.precision or recipe.train.precision
+    return PhasePlan(
+        phase=phase,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        groups=tuple(group_plans),
+        momentum={layer.name: _momentum(layer, phase, epochs * steps) for layer in updated},
+        quiet=quiet,
+        frontier=find_frontier(sized, names, quiet, recipe, epochs, images),
+        precision=precision,
+        trunk_precision=recipe.train.trunk_precision or precision,
+        warnings=_warnings(phase, updated),
+    )
 
 
 def _chosen(model, groups, phase):
@@ -219,6 +262,20 @@ def describe(plans):
     return "\n".join(lines)
 
 
+def _cache(it):
+    frontier = it.frontier
+    if not frontier.cached:
+        return f"none; {frontier.why_not}"
+    shape = " x ".join(map(str, frontier.shape))
+    views = f", {frontier.views} views" if frontier.views > 1 else ""
+    narrow = f", in {it.trunk_precision}" if it.trunk_precision != "float32" else ""
+    via = f", by way of {frontier.via}" if frontier.via else ""
+    return (
+        f"up to {frontier.layer} ({shape}){views}{narrow}{via}: {human_bytes(frontier.bytes)}; "
+        f"{frontier.gain:g} times less arithmetic"
+    )
+
+
 def _settings(it):
     phase, optimizer, schedule = it.phase, it.phase.optimizer, it.phase.schedule
     shown = [optimizer.name]
@@ -237,6 +294,13 @@ def _settings(it):
     momentum = sorted(set(it.momentum.values()))
     norm = f"updated, momentum {' and '.join(f'{m:g}' for m in momentum)}" if momentum else "frozen"
     lines = [f"    optimizer: {', '.join(shown)}; schedule: {moving}", f"    batch normalisation: {norm}"]
+    if phase.image_size:
+        lines.append(f"    images: resized to {phase.image_size} in this phase")
+    if it.precision != "float32":
+        lines.append(f"    precision: {it.precision}")
+    if it.quiet:
+        lines.append(f"    dropout of frozen groups: off ({len(it.quiet)} layers)")
+    lines.append(f"    cache: {_cache(it)}")
     if phase.early_stopping:
         lines.append(f"    early stopping: {phase.early_stopping.monitor}, patience {phase.early_stopping.patience}")
     if phase.monitor:

@@ -24,8 +24,8 @@ class Bar:
         self.progress.start()
         self.task = self.progress.add_task(title, total=steps, now="")
 
-    def advance(self, now=""):
-        self.progress.update(self.task, advance=1, now=now)
+    def advance(self, steps=1, now=""):
+        self.progress.update(self.task, advance=steps, now=now)
 
     def close(self):
         """Give the terminal back; also where the work ended half-way."""
@@ -49,9 +49,11 @@ class PhaseProgress(keras.callbacks.Callback):
         self.began = time.perf_counter()
         self.title = f"{self.label} epoch {epoch + 1}/{self.params['epochs']}"
         self.bar.open(self.title, self.params["steps"])
+        self.done = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.advance(_numbers(logs))
+        self.bar.advance(batch + 1 - self.done, _numbers(logs))  # one call may have run many steps
+        self.done = batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()

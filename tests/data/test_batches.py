@@ -24,7 +24,7 @@ def seen(dataset):
 @pytest.mark.parametrize(("n", "batch", "repeat"), [(100, 32, 1), (97, 32, 1), (5, 64, 1), (33, 32, 1), (20, 8, 3)])
 def test_every_image_as_often_as_asked_in_even_batches(n, batch, repeat):
     images, epochs = numbered(n), 3
-    steps = steps_per_epoch(images, batch, repeat)
+    steps = steps_per_epoch(len(images), batch, repeat)
     batches = seen(training_batches(images, 5, batch, epochs, seed=0, repeat=repeat))
     assert len(batches) == steps * epochs
     sizes = [len(b) for b in batches]

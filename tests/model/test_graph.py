@@ -1,10 +1,13 @@
 """The graph: flat, built-in, fed with raw pixels, the same as Keras' own preprocessing and backbone."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from kerastl.model.graph import build_model
+from kerastl.errors import RecipeError
+from kerastl.model.graph import at_size, build_model
 from kerastl.schema import HeadSpec, ModelSpec, Normalize
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -125,3 +128,28 @@ def test_features(features):
 def test_the_head_can_read_the_thousand_imagenet_probabilities():
     model = build_model(ModelSpec("MobileNetV2", "none", 32, features="predictions"), (32, 32, 3), 4)
     assert model.get_layer("logits").kernel.shape == (1000, 4)
+
+
+@pytest.mark.parametrize(("size", "other"), [(64, 96), (32, 64), (64, 32)])
+def test_another_size_is_another_resize_and_nothing_else(size, other):
+    spec = ModelSpec("MobileNetV2", "glyphs", size, options={"alpha": 0.35})
+    keras.utils.set_random_seed(0)
+    model = build_model(spec, (32, 32, 3), 5)
+    copy = at_size(model, other)
+    keras.utils.set_random_seed(0)
+    built = build_model(replace(spec, image_size=other), (32, 32, 3), 5)
+    assert copy.get_layer("features").input.shape == built.get_layer("features").input.shape
+    images = PIXELS.astype("float32")
+    np.testing.assert_allclose(copy.predict(images, verbose=0), built.predict(images, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(copy(images), copy.predict(images, verbose=0), atol=1e-5)
+    copy.get_layer("logits").set_weights([w + 1 for w in copy.get_layer("logits").get_weights()])
+    assert np.abs(model.get_layer("logits").get_weights()[1]).max() == 0, "weights of its own"
+
+
+def test_a_backbone_bound_to_its_size_says_so(tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Dense(4)(keras.layers.Flatten()(image))
+    keras.Model(image, x).save(tmp_path / "flat.keras")
+    model = build_model(ModelSpec(str(tmp_path / "flat.keras"), "none", 32), (32, 32, 3), 5)
+    with pytest.raises(RecipeError, match="image_size: this backbone cannot take images of side 48 as well"):
+        at_size(model, 48)

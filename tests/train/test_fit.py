@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.data.batches import steps_per_epoch
 from kerastl.data.images import Images
 from kerastl.data.load import load
 from kerastl.data.split import Data
@@ -28,7 +27,7 @@ def trained(recipe, data, folder, model=None):
     keras.utils.set_random_seed(recipe.seed)
     model = model or build_model(recipe.model, data.shape, len(data.class_names))
     groups = layer_groups(model, recipe.model.backbone)
-    plans = plan(model, groups, recipe, steps_per_epoch(data.train, recipe.train.batch_size, recipe.data.repeat))
+    plans = plan(model, groups, recipe, (len(data.train), len(data.validation or ())))
     before = {layer.name: [w.copy() for w in layer.get_weights()] for layer in model.layers}
     return model, before, fit(model, data, recipe, plans, groups, folder)
 

@@ -42,7 +42,7 @@ def small():
 
 def plan_of(built, name, strategy=None, **overrides):
     model, groups = built
-    return plan(model, groups, recipe(name, strategy, **overrides), steps_per_epoch=10)
+    return plan(model, groups, recipe(name, strategy, **overrides), (640, 0))
 
 
 def test_progressive_has_its_five_rates_on_the_right_layers(resnet):

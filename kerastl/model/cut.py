@@ -1,0 +1,72 @@
+"""Cutting a flat graph in two: where that can be done, and what the parts cost.
+
+    image -> ... trunk ... -> one tensor -> ... tail ... -> probabilities
+
+Trunk and tail share their layers with the model they were cut from: whoever trains the tail trains the model.
+"""
+
+import keras
+import numpy as np
+
+
+def cuts(model):
+    """The layers after which a model can be cut: their output is all that any later layer sees of what came before.
+
+    Args:
+        model: a flat `keras.Model` with one input.
+
+    Returns:
+        A list of layers, from the input on.
+
+    Example:
+        >>> image = keras.Input((4,), name="image")
+        >>> wide = keras.layers.Dense(4, name="wide")(image)
+        >>> both = keras.layers.Add(name="both")([image, wide])
+        >>> [layer.name for layer in cuts(keras.Model(image, keras.layers.Dense(2, name="out")(both)))]
+        ['image', 'both', 'out']
+    """
+    layers = model.layers
+    place_of = {id(tensor): place for place, layer in enumerate(layers) for tensor in keras.tree.flatten(layer.output)}
+    last_read = [0] * len(layers)
+    for place, layer in enumerate(layers):
+        for tensor in keras.tree.flatten(layer.input):
+            producer = place_of[id(tensor)]
+            last_read[producer] = max(last_read[producer], place)
+    found, latest = [], 0  # latest: the last place that reads anything made before the present one
+    for place, layer in enumerate(layers):
+        if latest <= place and len(keras.tree.flatten(layer.output)) == 1:
+            found.append(layer)
+        latest = max(latest, last_read[place])
+    return found
+
+
+def split(model, layer):
+    """Cut a model after a layer.
+
+    Args:
+        model: a flat `keras.Model`.
+        layer: the name of one of `cuts(model)`.
+
+    Returns:
+        Two `keras.Model`: the trunk, from the image to the layer's output, and the tail, from there to the end.
+    """
+    tensor = model.get_layer(layer).output
+    return keras.Model(model.input, tensor, name="trunk"), keras.Model(tensor, model.output, name="tail")
+
+
+def multiply_adds(layers):
+    """Multiplications with weights in a forward pass of one image: what convolutions and dense layers cost.
+
+    Args:
+        layers: of a model whose shapes are known.
+
+    Returns:
+        A whole number; normalisation, activations and pooling count nothing.
+    """
+    return sum(
+        int(np.prod(weight.shape)) * int(np.prod([side or 1 for side in layer.output.shape[1:-1]]))
+        for layer in layers
+        if not isinstance(layer.output, (list, dict))
+        for weight in layer.weights
+        if len(weight.shape) > 1
+    )

@@ -1,0 +1,186 @@
+"""The feature cache: what frozen layers give for an image is computed once, and kept.
+
+images -> digests -> rows that are there | rows that are missing -> trunk -> store -> one array, or rows read from disk
+"""
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastl.data.batches import ordered_batches
+from kerastl.errors import KerastlWarning
+from kerastl.model.cut import split
+from kerastl.model.fold import fold
+from kerastl.schema import AugmentSpec, CacheBudget
+from kerastl.strict import dump
+from kerastl.train.precision import set_precision
+from kerastl.train.progress import Bar
+from kerastl.train.store import Store, make_room
+
+SHARD_BYTES = 32 * 2**20
+# What may differ between two trunks that give the same at inference.
+IDLE = {"name", "dtype", "trainable", "momentum", "seed", "rate", "drop_path_rate", "stddev"}
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented version of a whole set of images.
+
+    Args:
+        augment: an `AugmentSpec`; mixing is not part of it.
+        seed: of the draws.
+        number: 0, 1, 2, ...: which of the versions.
+    """
+
+    augment: AugmentSpec
+    seed: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How images go through a trunk.
+
+    Args:
+        precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
+        dtype: in which features are stored: float32, float16 or bfloat16.
+        budget: a `CacheBudget`.
+        batch_size: images in a step.
+        via: the name of an earlier place to cut: what is missing is computed from the features there, which are kept too.
+    """
+
+    precision: str = "float32"
+    dtype: str = "float32"
+    budget: CacheBudget = CacheBudget()
+    batch_size: int = 128
+    via: str | None = None
+
+
+def cached_features(trunk, images, how, views=(None,), title="features"):
+    """What a trunk gives for every image, from the cache as far as it is there.
+
+    Args:
+        trunk: a flat `keras.Model`; used at inference.
+        images: `Images`.
+        how: a `Pass`.
+        views: `None` for the images as they are, or a `View`; one after the other in the result.
+        title: of the progress bar.
+
+    Returns:
+        An array, or where that would be larger than `budget.ram` `StoredRows`, of shape (len(views) * n, ...), view by
+        view; None, with a warning, where there is no room for it on the disk.
+    """
+    digests, found, in_use = images.digests(), None, set()
+    for number, view in enumerate(views, start=1):
+        named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
+        try:
+            store = _complete(trunk, images, digests, how, view, in_use, named)
+        except OSError as error:
+            store = None
+            warnings.warn(f"features are not cached: {error}", KerastlWarning, stacklevel=2)
+        if store is None:
+            return None
+        rows = store.read(digests)
+        found = found.joined(rows) if found else rows
+    return found[:] if found.nbytes <= how.budget.ram else found
+
+
+def _complete(trunk, images, digests, how, view, in_use, title):
+    """The store of what a trunk gives, with a row for every image; None where there is no room."""
+    store = Store(_about(trunk, images, digests, how, view), trunk.output.shape[1:], how.dtype)
+    in_use.add(store.folder)
+    missing = store.missing(digests)
+    if not len(missing):
+        return store
+    draws = {"augment_spec": view.augment, "seed": [view.seed, view.number]} if view else {}
+    if how.via:
+        first, trunk = split(trunk, how.via)
+        before = _complete(first, images, digests, replace(how, via=None), view, in_use, title)
+        if before is None:
+            return None
+        images, draws = replace(images, pixels=before.read(digests)), {}
+    reason = make_room(len(missing) * store.row.itemsize, how.budget, in_use)
+    if reason:
+        warnings.warn(f"features are not cached: {reason}", KerastlWarning, stacklevel=3)
+        return None
+    store.begin()
+    _compute(trunk, ordered_batches(images, missing, how.batch_size, **draws), digests[missing], how, store, title)
+    return store
+
+
+def _compute(trunk, batches, digests, how, store, title):
+    run, bar = trunk_function(trunk, how.precision, how.dtype), Bar()
+    rows, waiting, done = how.batch_size * max(1, SHARD_BYTES // (how.batch_size * store.row.itemsize)), [], 0
+    bar.open(title, -(-len(digests) // how.batch_size))
+    try:
+        for images in batches:
+            n = len(images)
+            # A short batch is filled up: one shape is traced, and no image depends on how many stand beside it.
+            full = tf.gather(images, tf.range(how.batch_size) % n) if n < how.batch_size else images
+            waiting.append(run(full).numpy()[:n])
+            n = sum(map(len, waiting))
+            if n == rows or done + n == len(digests):
+                store.write(digests[done : done + n], np.concatenate(waiting))
+                waiting, done = [], done + n
+            bar.advance()
+    finally:
+        bar.close()
+
+
+def trunk_function(trunk, precision, dtype):
+    """A function from a batch of pixels to features: the folded trunk at inference, in a precision.
+
+    Args:
+        trunk: a flat `keras.Model`.
+        precision: Keras policy of the pass.
+        dtype: of what it gives.
+    """
+    folded = fold(trunk)
+    set_precision(folded, precision)
+
+    @tf.function(reduce_retracing=True)
+    def run(pixels):
+        return tf.cast(folded(tf.cast(pixels, tf.float32), training=False), dtype)
+
+    return run
+
+
+def _about(trunk, images, digests, how, view):
+    """All that the features depend on, and the images do not say."""
+    about = {
+        "trunk": fingerprint(trunk),
+        "precision": how.precision,
+        "dtype": how.dtype,
+        "images": list(images.shape),
+        "keras": keras.__version__,
+    }
+    if view:  # the draws depend on an image's place in the set, so the set is part of what they are
+        about |= {
+            "augment": dump(view.augment),
+            "seed": view.seed,
+            "view": view.number,
+            "set": hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest(),
+            "batch": how.batch_size,
+        }
+    return about
+
+
+def fingerprint(trunk):
+    """What a network computes at inference, as text: its layers, how they are connected, their weights.
+
+    Names do not count, nor does what only training sees.
+    """
+    place_of = {id(tensor): place for place, it in enumerate(trunk.layers) for tensor in keras.tree.flatten(it.output)}
+    graph = []
+    for layer in trunk.layers:
+        config = {key: value for key, value in layer.get_config().items() if key not in IDLE}
+        graph.append((type(layer).__name__, config, [place_of.get(id(t)) for t in keras.tree.flatten(layer.input)]))
+    digest = hashlib.blake2b(json.dumps(graph, sort_keys=True, default=str).encode(), digest_size=16)
+    for weight in trunk.weights:
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

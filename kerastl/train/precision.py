@@ -1,0 +1,140 @@
+"""Precision: in which number format the backbone's layers compute, for as long as they train.
+
+Variables stay float32; heads, losses, resize and preprocessing compute in float32 always (Micikevicius et al. 2018).
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kerastl.model.graph import FEATURES, INPUT_LAYERS
+
+# What `auto` tries, by the kind of device; the first is kept unless another is faster by a tenth.
+CANDIDATES = {
+    "CPU": ("float32", "mixed_bfloat16"),
+    "GPU": ("float32", "mixed_float16", "mixed_bfloat16"),
+    "TPU": ("float32", "mixed_bfloat16"),
+}
+WORTH = 1.1
+STEPS = 5  # of which the median counts
+ALWAYS_FLOAT32 = (keras.layers.InputLayer, keras.layers.Resizing, keras.layers.Rescaling, keras.layers.Normalization)
+
+
+def set_precision(model, policy):
+    """Let the backbone's layers of a model compute in a precision.
+
+    Args:
+        model: a flat `keras.Model`: the whole one, a trunk or a tail.
+        policy: Keras policy: float32, mixed_bfloat16 or mixed_float16.
+    """
+    for layer in _of_backbone(model):
+        layer.dtype_policy = policy
+
+
+@contextlib.contextmanager
+def precision(model, policy):
+    """For the time of a `with` block, let the backbone's layers compute in a precision; afterwards in their own again."""
+    before = {layer.name: layer.dtype_policy for layer in _of_backbone(model)}
+    set_precision(model, policy)
+    try:
+        yield
+    finally:
+        for layer in _of_backbone(model):
+            layer.dtype_policy = before[layer.name]
+
+
+def faster_precision(policy, model, batch, *, training):
+    """The precision a phase asks for; `auto` is measured for a few steps, once for a machine, a network and a batch.
+
+    Args:
+        policy: auto, or a Keras policy, which is given back.
+        model: what will run; its weights are left as they are.
+        batch: an array of what it takes.
+        training: whether gradients belong to a step.
+
+    Returns:
+        A Keras policy.
+    """
+    if policy != "auto":
+        return policy
+    answers, about = _answers(), _about(model, batch, training)
+    if about not in answers:
+        seconds = {name: _seconds(model, batch, training, name) for name in CANDIDATES[_device()]}
+        first, best = CANDIDATES[_device()][0], min(seconds, key=seconds.get)
+        answers[about] = best if seconds[first] > WORTH * seconds[best] else first
+        _keep(answers)
+    return answers[about]
+
+
+def _seconds(model, batch, training, policy):
+    """Seconds of one step, its tracing apart."""
+    moving = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+
+    @tf.function
+    def step(x):
+        x = tf.cast(x, tf.float32)
+        if not training:
+            return model(x, training=False)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(x, training=True)))
+        return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, model.trainable_weights)]
+
+    with precision(model, policy):
+        x, times = tf.constant(batch), []
+        for _ in range(STEPS + 1):
+            began = time.perf_counter()
+            keras.tree.map_structure(lambda value: value.numpy(), step(x))
+            times.append(time.perf_counter() - began)
+    for variable, value in moving:
+        variable.assign(value)
+    return statistics.median(times[1:])
+
+
+def _about(model, batch, training):
+    """What the answer holds for: this machine, this TensorFlow, this network and batch."""
+    parts = [_processor(), os.cpu_count(), _device(), tf.__version__, keras.__version__, list(batch.shape), training]
+    parts += [(type(it).__name__, [list(w.shape) for w in it.weights], it.trainable) for it in model.layers]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _answers():
+    try:
+        return json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep(answers):
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    temporary = _file().with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(answers, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(_file())
+
+
+def _file():
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl" / "precision.json"
+
+
+def _device():
+    kinds = {device.device_type for device in tf.config.get_visible_devices()}
+    return next(kind for kind in ("TPU", "GPU", "CPU") if kind in kinds)
+
+
+def _processor():
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _of_backbone(model):
+    names = [layer.name for layer in model.layers]
+    behind = names.index(FEATURES) if FEATURES in names else 0 if "logits" in names else len(names)
+    return [it for it in model.layers[:behind] if it.name not in INPUT_LAYERS and not isinstance(it, ALWAYS_FLOAT32)]

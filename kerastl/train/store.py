@@ -1,0 +1,190 @@
+"""Rows on disk, found by the digest of the image they belong to: what the feature cache is kept in.
+
+A store is a folder of shards, each a memory-mappable .npy of (digest, value). Any set of images, another split, another
+run, a sweep, finds the rows that are already there. The name of a shard carries the checksum of its bytes: one that was cut
+short or altered is not what its name says; it is deleted, and its rows are made again. That is also why writing needs no
+fsync, and why any number of processes may write to one store.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+import zlib
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from kerastl.errors import KerastlWarning
+
+DIGEST = "V16"
+# numpy's file format has no bfloat16; its bits are stored as whole numbers.
+STORED_AS = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
+DTYPES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+_verified = {}  # path of a shard -> its size and time of change when this process found its checksum right
+
+
+def root():
+    """The folder of all stores: `kerastl/features` where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl" / "features"
+
+
+class StoredRows:
+    """Rows of shards on disk, read when they are asked for, as an array would give them.
+
+    Args:
+        shards: memory-mapped structured arrays with the fields "digest" and "value".
+        rows: for each place, its row, counted over all shards.
+        dtype: of the values: float32, float16 or bfloat16.
+    """
+
+    def __init__(self, shards, rows, dtype):
+        self.shards, self.rows, self.dtype = shards, rows, DTYPES[str(dtype)]
+        self.starts = np.cumsum([0, *(len(shard) for shard in shards)])
+
+    @property
+    def shape(self):
+        return (len(self.rows), *self.shards[0]["value"].shape[1:])
+
+    @property
+    def nbytes(self):
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, chosen):
+        rows = self.rows[chosen]
+        shard_of = np.searchsorted(self.starts, rows, side="right") - 1
+        values = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for shard in np.unique(shard_of):
+            here = shard_of == shard
+            values[here] = self.shards[shard]["value"][rows[here] - self.starts[shard]].view(self.dtype)
+        return values
+
+    def joined(self, other):
+        """These rows and then the others."""
+        rows = np.concatenate([self.rows, other.rows + self.starts[-1]])
+        return StoredRows(self.shards + other.shards, rows, self.dtype)
+
+
+class Store:
+    """The folder that holds the rows of one kind.
+
+    Args:
+        about: a table of plain values: what the rows are; a store with another table is another folder.
+        shape: of a row.
+        dtype: of the values: float32, float16 or bfloat16.
+    """
+
+    def __init__(self, about, shape, dtype):
+        self.about, self.dtype = about, dtype
+        self.row = np.dtype([("digest", DIGEST), ("value", STORED_AS[dtype], tuple(shape))])
+        name = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
+        self.folder = root() / name
+        self.shards = self._sound_shards()
+        if self.shards:
+            os.utime(self.folder / "store.json")
+
+    def missing(self, digests):
+        """Places of the digests that have no row yet, each digest once."""
+        there = {digest for shard in self.shards for digest in shard["digest"].tolist()}
+        places = []
+        for place, digest in enumerate(digests.tolist()):
+            if digest not in there:
+                there.add(digest)
+                places.append(place)
+        return np.array(places, dtype=np.int64)
+
+    def begin(self):
+        """Make the folder, and say in it what it holds."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "store.json").write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
+
+    def write(self, digests, values):
+        """Add a shard, in one move.
+
+        Args:
+            digests: array of shape (n,).
+            values: array of shape (n, *shape), of the store's dtype.
+        """
+        shard = np.empty(len(digests), self.row)
+        shard["digest"], shard["value"] = digests, values.view(STORED_AS[self.dtype])
+        temporary = self.folder / f"{os.getpid()}.writing"
+        with temporary.open("wb") as file:
+            np.lib.format.write_array(file, shard)
+        path = self.folder / f"{bytes(digests[0]).hex()}-{_checksum(temporary):08x}.npy"
+        temporary.replace(path)
+        _verified[path] = _state(path)
+        self.shards.append(np.load(path, mmap_mode="r"))
+
+    def read(self, digests):
+        """The rows of some digests, which are all there, as `StoredRows`."""
+        row_of = {}
+        for row, digest in enumerate(digest for shard in self.shards for digest in shard["digest"].tolist()):
+            row_of.setdefault(digest, row)
+        return StoredRows(self.shards, np.array([row_of[digest] for digest in digests.tolist()]), self.dtype)
+
+    def _sound_shards(self):
+        shards = []
+        for path in sorted(self.folder.glob("*.npy")):
+            if _is_sound(path):
+                shards.append(np.load(path, mmap_mode="r"))
+            else:
+                warnings.warn(f"{path}: damaged; its features are computed again", KerastlWarning, stacklevel=4)
+                path.unlink(missing_ok=True)
+        return shards
+
+
+def make_room(needed, budget, keep=frozenset()):
+    """Delete the least recently used stores until so many bytes more fit the budget.
+
+    Args:
+        needed: bytes to be written.
+        budget: a `CacheBudget`.
+        keep: folders of stores that are in use.
+
+    Returns:
+        Why there is no room, or an empty text.
+    """
+    root().mkdir(parents=True, exist_ok=True)
+    oldest_first = sorted((store for store in root().iterdir() if store.is_dir()), key=_last_used)
+    sizes = {store: sum(path.stat().st_size for path in store.iterdir()) for store in oldest_first}
+    for store in oldest_first:
+        if sum(sizes.values()) + needed > budget.disk and store not in keep:
+            shutil.rmtree(store, ignore_errors=True)
+            del sizes[store]
+    if sum(sizes.values()) + needed > budget.disk:
+        return f"{needed:,} bytes more would exceed train.cache_budget.disk = {budget.disk:,.0f}"
+    free = shutil.disk_usage(root()).free
+    if needed > free:
+        return f"{root()} has {free:,} bytes left, {needed:,} are needed (KERAS_HOME names another place)"
+    return ""
+
+
+def _last_used(store):
+    about = store / "store.json"
+    return about.stat().st_mtime if about.exists() else 0.0
+
+
+def _is_sound(path):
+    state = _state(path)
+    if _verified.get(path) != state:
+        if path.stem.rpartition("-")[2] != f"{_checksum(path):08x}":
+            return False
+        _verified[path] = state
+    return True
+
+
+def _state(path):
+    return path.stat().st_size, path.stat().st_mtime_ns
+
+
+def _checksum(path):
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
