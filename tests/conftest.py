@@ -31,6 +31,7 @@ TINY = {
     "model.backbone": "SmallCNN",
     "model.weights": "none",
     "model.image_size": 32,
+    "model.features": "avg",
     "model.options": {},
     "train.batch_size": 32,
     "train.epochs_scale": 0.001,

@@ -73,7 +73,7 @@ def quiet_layers(groups, trained):
     return tuple(layer.name for layers in frozen for layer in layers if type(layer).__name__ in DRAWS)
 
 
-def find_frontier(model, trained, quiet, recipe, epochs, images):
+def find_frontier(model, trained, quiet, recipe, epochs, images, later=()):
     """Find the frontier of a phase and decide whether to cache there.
 
     Args:
@@ -83,6 +83,7 @@ def find_frontier(model, trained, quiet, recipe, epochs, images):
         recipe: a `Recipe`.
         epochs: of the phase.
         images: how many (train, validate).
+        later: frontiers of later phases that this one may start from, because they see the same there.
 
     Returns:
         A `Frontier`.
@@ -94,21 +95,29 @@ def find_frontier(model, trained, quiet, recipe, epochs, images):
     still = model.layers[: min((model.layers.index(layer) for layer in moving), default=len(model.layers))]
     cut = [layer for layer in cuts(model) if layer in still][-1]
     trunk = model.layers[: model.layers.index(cut) + 1]
-    inside = multiply_adds(layer for layer in trunk if layer.name not in INPUT_LAYERS)
-    behind = multiply_adds(model.layers[len(trunk) :])
+    inside = _arithmetic(trunk)
     if not inside:
         return Frontier(None, why_not="nothing before the first layer that learns takes time")
     augmented = without_mixing(recipe.augment) != AugmentSpec()
-    passes = epochs * recipe.data.repeat
-    views = min(recipe.train.views, passes) if augmented else 1
-    train, validate = images
-    once = (views * train + validate) * inside
-    each = train * recipe.data.repeat * 3 * behind + validate * behind
-    gain = (epochs * (each + (train * recipe.data.repeat + validate) * inside)) / (once + epochs * each)
+    repeat, (train, validate) = recipe.data.repeat, images
+    views = min(recipe.train.views, epochs * repeat) if augmented else 1
+    on_the_way = [it for it in later if it.cached and len(it.trunk) < len(trunk) and it.views >= views]
+    via = max(on_the_way, key=lambda it: len(it.trunk), default=None)
+    once = (views * train + validate) * (inside - (_arithmetic(trunk[: len(via.trunk)]) if via else 0))
+    each = (3 * train * repeat + validate) * _arithmetic(model.layers[len(trunk) :])
+    gain = epochs * (each + (train * repeat + validate) * inside) / (once + epochs * each)
     shape = tuple(cut.output.shape[1:])
     size = (views * train + validate) * int(np.prod(shape)) * ITEM_BYTES[recipe.train.cache_dtype]
-    why_not = _why_not(recipe, augmented, shape, size, gain)
-    return Frontier(cut.name, shape, size, max(views, 1), round(gain, 2), why_not, tuple(it.name for it in trunk))
+    return Frontier(
+        layer=cut.name,
+        shape=shape,
+        bytes=size,
+        views=max(views, 1),
+        gain=round(gain, 2),
+        why_not=_why_not(recipe, augmented, shape, size, gain),
+        trunk=tuple(layer.name for layer in trunk),
+        via=via.layer if via else None,
+    )
 
 
 def _why_not(recipe, augmented, shape, size, gain):
@@ -129,6 +138,11 @@ def _why_not(recipe, augmented, shape, size, gain):
     if size > train.cache_budget.disk:
         return f"{human_bytes(size)} exceed train.cache_budget.disk = {human_bytes(train.cache_budget.disk)}"
     return ""
+
+
+def _arithmetic(layers):
+    """What layers cost, resize and preprocessing apart."""
+    return multiply_adds(layer for layer in layers if layer.name not in INPUT_LAYERS)
 
 
 def _draws(layer):

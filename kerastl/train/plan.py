@@ -3,7 +3,7 @@
 It is what `--dry-run` prints, what the golden tests freeze for every recipe, and what `fit` obeys.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -97,28 +97,13 @@ def plan(model, groups, recipe, images):
         RecipeError: a phase names a group that the model has not, rates that do not match what it trains, or more layers
             than there are.
     """
-    plans = [_plan_phase(model, groups, recipe, phase, images) for phase in recipe.phases]
-    return [_by_way_of_later_needs(it, plans[number + 1 :]) for number, it in enumerate(plans)]
+    plans = []
+    for phase in reversed(recipe.phases):  # what a later phase caches may be on the way of an earlier one
+        plans.insert(0, _plan_phase(model, groups, recipe, phase, images, plans))
+    return plans
 
 
-def _by_way_of_later_needs(it, later):
-    """Where a later phase caches an earlier place, nothing before which learns until then, this one goes on from there."""
-    trained, via = set(it.trained), None
-    for other in later:
-        trunk = other.frontier.trunk
-        possible = it.frontier.cached and other.frontier.cached and not trained & set(trunk)
-        if possible and _what_passes(it) == _what_passes(other) and len(trunk) < len(it.frontier.trunk):
-            via = max(via or other.frontier, other.frontier, key=lambda frontier: len(frontier.trunk))
-        trained |= other.trained
-    return replace(it, frontier=replace(it.frontier, via=via.layer)) if via else it
-
-
-def _what_passes(it):
-    """Two phases see the same features at a place if they agree in this."""
-    return it.trunk_precision, it.phase.image_size, it.frontier.views
-
-
-def _plan_phase(model, groups, recipe, phase, images):
+def _plan_phase(model, groups, recipe, phase, images, later):
     steps = steps_per_epoch(images[0], recipe.train.batch_size, recipe.data.repeat)
     epochs = max(1, round(phase.epochs * recipe.train.epochs_scale))
     chosen = _chosen(model, groups, phase)
@@ -139,6 +124,8 @@ def _plan_phase(model, groups, recipe, phase, images):
     quiet = quiet_layers(groups, names)
     sized = at_size(model, phase.image_size) if phase.image_size else model
     precision = phase.precision or recipe.train.precision
+    trunk_precision = recipe.train.trunk_precision or precision
+    alike = _seen_alike(names, phase.image_size, trunk_precision, later)
     return PhasePlan(
         phase=phase,
         epochs=epochs,
@@ -146,11 +133,21 @@ def _plan_phase(model, groups, recipe, phase, images):
         groups=tuple(group_plans),
         momentum={layer.name: _momentum(layer, phase, epochs * steps) for layer in updated},
         quiet=quiet,
-        frontier=find_frontier(sized, names, quiet, recipe, epochs, images),
+        frontier=find_frontier(sized, names, quiet, recipe, epochs, images, alike),
         precision=precision,
-        trunk_precision=recipe.train.trunk_precision or precision,
+        trunk_precision=trunk_precision,
         warnings=_warnings(phase, updated),
     )
+
+
+def _seen_alike(trained, image_size, trunk_precision, later):
+    """The frontiers of later phases where this one finds the same features: nothing before them learns until then."""
+    trained, frontiers = set(trained), []
+    for it in later:
+        same = (it.phase.image_size, it.trunk_precision) == (image_size, trunk_precision)
+        frontiers += [it.frontier] if same and not trained & set(it.frontier.trunk) else []
+        trained |= it.trained
+    return frontiers
 
 
 def _chosen(model, groups, phase):

@@ -134,6 +134,15 @@ def test_not_where_what_lies_before_it_learns_in_between(backbones):
     assert plans[0].frontier.via is None
 
 
+def test_what_is_on_the_way_anyway_makes_a_short_phase_pay(backbones):
+    """Two epochs with two views would not pay alone; beside a later phase that needs the same views, only the rest counts."""
+    views = {"augment__flip": "horizontal", "train__views": 2, "phases__0__epochs": 2, "phases__1__epochs": 8}
+    alone, _ = planned(backbones["ResNet50"], "freeze-first", **views)
+    assert not alone.frontier.cached and "it would not pay" in alone.frontier.why_not
+    head, _ = planned(backbones["ResNet50"], "freeze-first", **views, phases__1__trainable=["stage4", "head"])
+    assert head.frontier.cached and head.frontier.via == "conv4_block6_out"
+
+
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1310, "1.3 kB"), (2.5e9, "2.5 GB")])
 def test_bytes_for_people(count, text):
     assert human_bytes(count) == text
