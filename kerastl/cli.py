@@ -82,12 +82,15 @@ def tune_speed(
         from kerastl.run import tune_speed as measure
 
         speeds = measure(spec)
-        columns = ("phase", "precision", "features s", "start s", "step ms", "validation s", "phase s")
+        columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")
         rows = [
             (
                 it.name,
                 it.precision,
-                *(f"{seconds:.1f}" for seconds in (it.features, it.start, 1000 * it.step, it.validation, it.seconds)),
+                *(
+                    f"{seconds:.1f}"
+                    for seconds in (it.features, it.start, 1e3 * it.step, 1e3 * it.data, it.validation, it.seconds)
+                ),
             )
             for it in speeds
         ]

@@ -34,7 +34,9 @@ def call(*arguments):
 def test_help_names_every_command():
     code, told = call("--help")
     assert code == 0
-    assert all(command in told for command in ("recipes", "keys", "train", "evaluate", "sweep", "compare"))
+    assert all(
+        command in told for command in ("recipes", "keys", "train", "tune-speed", "evaluate", "sweep", "compare")
+    )
 
 
 def test_recipes_is_a_table_of_all():
@@ -104,6 +106,15 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
 
 
+def test_tune_speed_prints_a_row_for_each_phase():
+    code, told = call("tune-speed", "cifar10-freeze-first", *TINY)
+    assert code == 0, told
+    lines = [line.split() for line in told.splitlines()]
+    rows = [line for line in lines if line[:1] in (["head"], ["fine-tune"])]
+    assert [row[1] for row in rows] == ["float32", "float32"] and all(float(row[-1]) > 0 for row in rows)
+    assert "seconds of training" in told
+
+
 def test_runs_do_not_overwrite_each_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert free_folder("x") == Path("runs/x")
@@ -120,8 +131,13 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 import kerastl
 kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
-for arguments in (["--help"], ["train", "--help"], ["recipes"], ["keys"], ["train", "nope"], ["train", "quickstart", "--set", "a.b=1"]):
+wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]
+errors = [["train", "nope"], ["train", "nope.toml"], ["train", "quickstart", "--strategy", "nope"], ["sweep", "quickstart", "--over", "x"]]
+errors += [[command, "quickstart", "--set", text] for command in ("train", "tune-speed") for text in wrong]
+for arguments in ([], ["--help"], ["train", "--help"], ["recipes"], ["keys"]):
     CliRunner().invoke(app, arguments)
+for arguments in errors:
+    assert CliRunner().invoke(app, arguments).exit_code == 2, arguments
 slow = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"} & set(sys.modules)
 sys.exit(f"imported: {slow}" if slow else 0)
 """

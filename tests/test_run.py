@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import kerastl
+from kerastl.data.load import load
 from kerastl.deploy.export import FORMATS
 from kerastl.errors import ExportError, MissingData, UserError
 from kerastl.recipe import names, recipe
@@ -143,3 +144,22 @@ def test_every_recipe_runs_with_its_own_backbone(tiny, tmp_path, name):
     backbone = {"model.backbone": own.model.backbone, "model.options": own.model.options, "model.image_size": 64}
     run = train(tiny(name, **backbone, **{"export.folder": str(tmp_path / "exports")}), tmp_path / "run")
     assert run.metrics["test"]["n"] == run.metrics["data"]["test"] and len(run.metrics["exports"]) == 3
+
+
+def test_judged_by_the_mean_with_mirror_images(tiny, tmp_path):
+    run = train(tiny(**{"evaluate.flip": True, "export.formats": []}), tmp_path / "run")
+    with np.load(tmp_path / "run" / "predictions_test.npz") as saved:
+        probabilities = saved["probabilities"]
+    images = load(run.recipe.data, 32).test.pixels
+    plain, mirrored = (run.model.predict(pixels, verbose=0) for pixels in (images, images[:, :, ::-1]))
+    np.testing.assert_allclose(probabilities, (plain + mirrored) / 2, atol=1e-6)
+    test = run.metrics["test"]
+    assert test["without_flip"]["accuracy"] == pytest.approx(
+        np.mean(plain.argmax(1) == load(run.recipe.data, 32).test.labels)
+    )
+    assert evaluate(tmp_path / "run").accuracy == test["accuracy"]
+
+
+def test_metrics_say_what_was_cached(finished):
+    fine_tune, head = finished.metrics["phases"]
+    assert fine_tune["feature_seconds"] == 0 and head["precision"] == "float32"

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
 
 # What `auto` tries, by the kind of device; the first is kept unless another is faster by a tenth.
@@ -67,7 +68,8 @@ def faster_precision(policy, model, batch, *, training):
         return policy
     answers, about = _answers(), _about(model, batch, training)
     if about not in answers:
-        seconds = {name: _seconds(model, batch, training, name) for name in CANDIDATES[_device()]}
+        runs = model if training else fold(model)  # without gradients it is a trunk, and those run folded
+        seconds = {name: _seconds(runs, batch, training, name) for name in CANDIDATES[_device()]}
         first, best = CANDIDATES[_device()][0], min(seconds, key=seconds.get)
         answers[about] = best if seconds[first] > WORTH * seconds[best] else first
         _keep(answers)
@@ -101,7 +103,9 @@ def _seconds(model, batch, training, policy):
 def _about(model, batch, training):
     """What the answer holds for: this machine, this TensorFlow, this network and batch."""
     parts = [_processor(), os.cpu_count(), _device(), tf.__version__, keras.__version__, list(batch.shape), training]
-    parts += [(type(it).__name__, [list(w.shape) for w in it.weights], it.trainable) for it in model.layers]
+    parts += [
+        (type(it).__name__, [t.shape for t in keras.tree.flatten(it.output)], it.trainable) for it in model.layers
+    ]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

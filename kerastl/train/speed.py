@@ -29,6 +29,7 @@ class PhaseSpeed:
         features: seconds to make the features that are cached; 0 where an earlier phase has made them.
         start: seconds until the first step has been traced, and the first validation.
         step: seconds of a training step.
+        data: seconds in which the input pipeline alone makes a batch; a step waits where this is more than `step`.
         validation: seconds of one validation.
         seconds: all of it.
     """
@@ -38,6 +39,7 @@ class PhaseSpeed:
     features: float
     start: float
     step: float
+    data: float
     validation: float
     seconds: float
 
@@ -81,15 +83,15 @@ def _time_phase(model, data, recipe, it, groups, made):
         learner = replace(learner, precision=policy)
         with precision(learner.whole, policy):
             compile_learner(learner, it, groups, recipe)
-            start, step = _time_steps(learner, len(data.class_names), recipe)
+            start, step, batch_seconds = _time_steps(learner, len(data.class_names), recipe)
             validation = 0.0
             if data.validation:
-                traced, batch_seconds = _time_validation(learner, len(data.class_names), recipe)
+                traced, once = _time_validation(learner, len(data.class_names), recipe)
                 start += traced
-                validation = batch_seconds * steps_per_epoch(len(data.validation), recipe.train.evaluation_batch)
+                validation = once * steps_per_epoch(len(data.validation), recipe.train.evaluation_batch)
     features = 0.0 if made else features
     seconds = features + start + it.steps * step + it.epochs * validation
-    return PhaseSpeed(it.phase.name, policy, features, start, step, validation, seconds)
+    return PhaseSpeed(it.phase.name, policy, features, start, step, batch_seconds, validation, seconds)
 
 
 def _time_features(learner, recipe, it):
@@ -108,7 +110,7 @@ def _time_features(learner, recipe, it):
 
 
 def _time_steps(learner, classes, recipe):
-    """Seconds to trace a training step, and seconds of one."""
+    """Seconds to trace a training step, seconds of one, and seconds in which its batch is made."""
     call = learner.model.steps_per_execution
     batches = training_batches(
         learner.train,
@@ -119,9 +121,10 @@ def _time_steps(learner, classes, recipe):
         augment_spec=learner.augment,
         label_smoothing=recipe.train.label_smoothing,
     )
-    watch = _StepTimes()
-    learner.model.fit(batches.take(call * (STEPS + 1)), verbose=0, callbacks=[watch], shuffle=False)
-    return watch.seconds[0], statistics.median(watch.seconds[1:]) / call
+    watch, count = _StepTimes(), call * (STEPS + 1)
+    learner.model.fit(batches.take(count), verbose=0, callbacks=[watch], shuffle=False)
+    _, seconds = _timed(lambda: [None for _ in batches.take(count)], 1)
+    return watch.seconds[0], statistics.median(watch.seconds[1:]) / call, seconds / count
 
 
 def _time_validation(learner, classes, recipe):

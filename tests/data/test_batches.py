@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from kerastl.data.batches import evaluation_batches, ordered_batches, steps_per_epoch, training_batches
 from kerastl.data.images import EncodedImages, Images
 from kerastl.schema import AugmentSpec
 
@@ -78,3 +78,30 @@ def test_streamed_images_give_the_same_batches_as_images_in_memory(photos):
         for (x, y), (same_x, same_y) in zip(make(streamed), make(in_memory), strict=True):
             np.testing.assert_array_equal(x, same_x)
             np.testing.assert_array_equal(y, same_y)
+
+
+def test_views_of_a_set_take_turns_pass_by_pass():
+    """Ten images in three versions, two passes an epoch: each pass shows every image once, in the next version."""
+    images = numbered(30)
+    batches = seen(training_batches(images, 5, 5, 3, seed=0, repeat=2, views=3))
+    assert len(batches) == 3 * 4
+    for epoch in range(3):
+        shown = sorted(chain.from_iterable(batches[4 * epoch : 4 * epoch + 4]))
+        views = [(2 * epoch + turn) % 3 for turn in range(2)]
+        assert shown == sorted(10 * view + image for view in views for image in range(10))
+
+
+def test_images_in_the_order_asked_for():
+    batches = list(ordered_batches(numbered(20), np.array([7, 3, 3, 11, 0]), 2))
+    assert [batch[:, 0, 0, 0].numpy().tolist() for batch in batches] == [[7, 3], [3, 11], [0]]
+
+
+def test_the_draws_of_a_batch_follow_from_its_first_place():
+    """So that the second batch made alone is what it was among others."""
+    images = Images(np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8), np.arange(12) % 5)
+    draws = {"augment_spec": AugmentSpec(rotation=40.0, brightness=0.3), "seed": [1, 2]}
+    whole = list(ordered_batches(images, np.arange(12), 4, **draws))
+    (alone,) = ordered_batches(images, np.arange(4, 8), 4, **draws)
+    np.testing.assert_array_equal(alone, whole[1])
+    other = next(iter(ordered_batches(images, np.arange(12), 4, **{**draws, "seed": [1, 3]})))
+    assert not np.array_equal(other, whole[0])

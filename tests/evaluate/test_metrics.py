@@ -72,3 +72,11 @@ def test_probabilities_of_a_split_are_in_its_order(finished):
     some = data.test.subset(np.arange(7))
     probabilities = predict_probabilities(finished.model, some, batch_size=3)
     np.testing.assert_allclose(probabilities, finished.model.predict(some.pixels, verbose=0), atol=1e-6)
+
+
+def test_mirrored_images(finished):
+    from kerastl.data.load import load
+
+    some = load(finished.recipe.data, 32).test.subset(np.arange(5))
+    mirrored = predict_probabilities(finished.model, some, batch_size=3, flip=True)
+    np.testing.assert_allclose(mirrored, finished.model.predict(some.pixels[:, :, ::-1], verbose=0), atol=1e-6)

@@ -82,7 +82,9 @@ def test_auto_takes_what_is_faster_by_a_tenth(model, monkeypatch, narrow, chosen
     assert asked == ["float32", "mixed_bfloat16"], "measured once"
     faster_precision("auto", model, IMAGES[:2], training=True)
     faster_precision("auto", model, IMAGES, training=False)
-    assert len(asked) == 6, "another batch, or no gradients, is another question"
+    larger = build_model(ModelSpec("MobileNetV2", "none", 64, options={"alpha": 0.35}), (32, 32, 3), 5)
+    faster_precision("auto", larger, IMAGES, training=True)
+    assert len(asked) == 8, "another batch, no gradients or another size is another question"
 
 
 def test_auto_really_measures_and_leaves_the_model_as_it_was(model, tmp_path):

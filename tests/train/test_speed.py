@@ -31,7 +31,7 @@ def test_each_phase_is_the_sum_of_its_parts(measured):
     for speed, it in zip(speeds, plans, strict=True):
         parts = speed.features + speed.start + it.steps * speed.step + it.epochs * speed.validation
         assert speed.seconds == pytest.approx(parts)
-        assert min(speed.start, speed.step, speed.validation) > 0
+        assert min(speed.start, speed.step, speed.data, speed.validation) > 0
     assert speeds[0].features > 0 and speeds[1].features == 0
     assert speeds[0].step < speeds[1].step, "the head on features is less than everything on pixels"
 
