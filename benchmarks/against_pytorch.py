@@ -99,7 +99,7 @@ def keras_cases():
             with precision(model, policy):
                 model.train_on_batch(floats, targets)
 
-        yield f"kerastl {policy.removeprefix('mixed_')}", lambda run=run: run(images).numpy(), train
+        yield f"kerastl {policy.removeprefix('mixed_')}", lambda run=run, floats=floats: run(floats).numpy(), train
 
 
 def per_second(work):

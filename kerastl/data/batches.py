@@ -8,6 +8,7 @@ import tensorflow as tf
 from kerastl.data.augment import StepSeeds, augment, augmentation, mix, mixing
 
 SEED_LIMIT = 2**31 - 1
+COPIED_BYTES = 2**28  # TensorFlow takes seconds and twice the memory to capture more
 
 
 def steps_per_epoch(images, batch_size, repeat=1):
@@ -134,9 +135,12 @@ def _step_seeds(seed, step):
 
 
 def _taker(images):
-    """A function from places to (images as stored, labels); arrays stay in TensorFlow's memory, files are read when asked for."""
+    """A function from places to (images as stored, labels).
+
+    Small arrays are copied into TensorFlow's memory; large ones, and files, are read when they are asked for.
+    """
     labels = tf.constant(images.labels)
-    if isinstance(images.pixels, np.ndarray):
+    if isinstance(images.pixels, np.ndarray) and images.pixels.nbytes <= COPIED_BYTES:
         pixels = tf.constant(images.pixels)
         return lambda places: (tf.gather(pixels, places), tf.gather(labels, places))
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -61,13 +62,36 @@ class Pass:
     via: str | None = None
 
 
-def cached_features(trunk, images, how, views=(None,), title="features"):
+class Trunk:
+    """A frozen network, and the function that runs it, made when the first image needs it.
+
+    Args:
+        model: a flat `keras.Model`; used at inference.
+        how: a `Pass`.
+    """
+
+    def __init__(self, model, how):
+        self.model, self.how, self.before, self.rest = model, how, None, model
+        if how.via:
+            before, self.rest = split(model, how.via)
+            self.before = Trunk(before, replace(how, via=None))
+
+    @cached_property
+    def fingerprint(self):
+        return fingerprint(self.model)
+
+    @cached_property
+    def run(self):
+        """From pixels, or from the features at `via`."""
+        return trunk_function(self.rest, self.how.precision, self.how.dtype)
+
+
+def cached_features(trunk, images, views=(None,), title="features"):
     """What a trunk gives for every image, from the cache as far as it is there.
 
     Args:
-        trunk: a flat `keras.Model`; used at inference.
+        trunk: a `Trunk`.
         images: `Images`.
-        how: a `Pass`.
         views: `None` for the images as they are, or a `View`; one after the other in the result.
         title: of the progress bar.
 
@@ -75,11 +99,11 @@ def cached_features(trunk, images, how, views=(None,), title="features"):
         An array, or where that would be larger than `budget.ram` `StoredRows`, of shape (len(views) * n, ...), view by
         view; None, with a warning, where there is no room for it on the disk.
     """
-    digests, found, in_use = images.digests(), None, set()
+    digests, found, in_use, budget = images.digests(), None, set(), trunk.how.budget
     for number, view in enumerate(views, start=1):
         named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
         try:
-            store = _complete(trunk, images, digests, how, view, in_use, named)
+            store = _complete(trunk, images, digests, view, in_use, named)
         except OSError as error:
             store = None
             warnings.warn(f"features are not cached: {error}", KerastlWarning, stacklevel=2)
@@ -87,20 +111,20 @@ def cached_features(trunk, images, how, views=(None,), title="features"):
             return None
         rows = store.read(digests)
         found = found.joined(rows) if found else rows
-    return found[:] if found.nbytes <= how.budget.ram else found
+    return found[:] if found.nbytes <= budget.ram else found
 
 
-def _complete(trunk, images, digests, how, view, in_use, title):
+def _complete(trunk, images, digests, view, in_use, title):
     """The store of what a trunk gives, with a row for every image; None where there is no room."""
-    store = Store(_about(trunk, images, digests, how, view), trunk.output.shape[1:], how.dtype)
+    how = trunk.how
+    store = Store(_about(trunk, images, digests, view), trunk.model.output.shape[1:], how.dtype)
     in_use.add(store.folder)
     missing = store.missing(digests)
     if not len(missing):
         return store
     draws = {"augment_spec": view.augment, "seed": [view.seed, view.number]} if view else {}
-    if how.via:
-        first, trunk = split(trunk, how.via)
-        before = _complete(first, images, digests, replace(how, via=None), view, in_use, title)
+    if trunk.before:
+        before = _complete(trunk.before, images, digests, view, in_use, title)
         if before is None:
             return None
         images, draws = replace(images, pixels=before.read(digests)), {}
@@ -109,20 +133,20 @@ def _complete(trunk, images, digests, how, view, in_use, title):
         warnings.warn(f"features are not cached: {reason}", KerastlWarning, stacklevel=3)
         return None
     store.begin()
-    _compute(trunk, ordered_batches(images, missing, how.batch_size, **draws), digests[missing], how, store, title)
+    _compute(trunk, ordered_batches(images, missing, how.batch_size, **draws), digests[missing], store, title)
     return store
 
 
-def _compute(trunk, batches, digests, how, store, title):
-    run, bar = trunk_function(trunk, how.precision, how.dtype), Bar()
-    rows, waiting, done = how.batch_size * max(1, SHARD_BYTES // (how.batch_size * store.row.itemsize)), [], 0
-    bar.open(title, -(-len(digests) // how.batch_size))
+def _compute(trunk, batches, digests, store, title):
+    size, bar, waiting, done = trunk.how.batch_size, Bar(), [], 0
+    rows = size * max(1, SHARD_BYTES // (size * store.row.itemsize))
+    bar.open(title, -(-len(digests) // size))
     try:
         for images in batches:
             n = len(images)
             # A short batch is filled up: one shape is traced, and no image depends on how many stand beside it.
-            full = tf.gather(images, tf.range(how.batch_size) % n) if n < how.batch_size else images
-            waiting.append(run(full).numpy()[:n])
+            full = tf.gather(images, tf.range(size) % n) if n < size else images
+            waiting.append(trunk.run(tf.cast(full, tf.float32)).numpy()[:n])
             n = sum(map(len, waiting))
             if n == rows or done + n == len(digests):
                 store.write(digests[done : done + n], np.concatenate(waiting))
@@ -133,7 +157,7 @@ def _compute(trunk, batches, digests, how, store, title):
 
 
 def trunk_function(trunk, precision, dtype):
-    """A function from a batch of pixels to features: the folded trunk at inference, in a precision.
+    """A function from a batch of float32 pixels to features: the folded trunk at inference, in a precision.
 
     Args:
         trunk: a flat `keras.Model`.
@@ -145,17 +169,17 @@ def trunk_function(trunk, precision, dtype):
 
     @tf.function(reduce_retracing=True)
     def run(pixels):
-        return tf.cast(folded(tf.cast(pixels, tf.float32), training=False), dtype)
+        return tf.cast(folded(pixels, training=False), dtype)
 
     return run
 
 
-def _about(trunk, images, digests, how, view):
+def _about(trunk, images, digests, view):
     """All that the features depend on, and the images do not say."""
     about = {
-        "trunk": fingerprint(trunk),
-        "precision": how.precision,
-        "dtype": how.dtype,
+        "trunk": trunk.fingerprint,
+        "precision": trunk.how.precision,
+        "dtype": trunk.how.dtype,
         "images": list(images.shape),
         "keras": keras.__version__,
     }
@@ -165,7 +189,7 @@ def _about(trunk, images, digests, how, view):
             "seed": view.seed,
             "view": view.number,
             "set": hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest(),
-            "batch": how.batch_size,
+            "batch": trunk.how.batch_size,
         }
     return about
 

@@ -14,7 +14,7 @@ from kerastl.data.images import Images
 from kerastl.model.cut import split
 from kerastl.model.graph import at_size
 from kerastl.schema import AugmentSpec
-from kerastl.train.features import Pass, View, cached_features
+from kerastl.train.features import Pass, Trunk, View, cached_features
 from kerastl.train.frontier import DRAWS, only_mixing, without_mixing
 from kerastl.train.plan import is_batch_norm
 from kerastl.train.precision import faster_precision
@@ -103,9 +103,10 @@ def _cached_learner(learner, recipe, it, seed):
     views = [None]
     if augmented != AugmentSpec():
         views = [View(augmented, seed, number) for number in range(it.frontier.views)]
-    features = [cached_features(trunk, learner.train, how, views, title="features of train")]
+    frozen = Trunk(trunk, how)
+    features = [cached_features(frozen, learner.train, views, title="features of train")]
     if learner.validation is not None and features[0] is not None:
-        features.append(cached_features(trunk, learner.validation, how, title="features of validation"))
+        features.append(cached_features(frozen, learner.validation, title="features of validation"))
     if any(values is None for values in features):
         return learner
     labels = [np.tile(learner.train.labels, len(views)), *([learner.validation.labels] if learner.validation else [])]

@@ -1,5 +1,7 @@
 """How long a plan will take on this machine: a few steps of each phase are run and timed, and the rest is multiplication."""
 
+import os
+import shutil
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from kerastl.train.features import trunk_function
 from kerastl.train.fit import compile_learner
 from kerastl.train.learner import behind_the_frontier, first_learner, quieted
 from kerastl.train.precision import faster_precision, precision
+from kerastl.train.store import DIGEST, Store
 
 STEPS = 4  # timed, after one that is traced
 
@@ -100,13 +103,25 @@ def _time_features(learner, recipe, it):
     images, size = learner.train, recipe.train.evaluation_batch
     policy = faster_precision(it.trunk_precision, trunk, images.pixels[:size], training=False)
     run = trunk_function(trunk, policy, recipe.train.cache_dtype)
-    few = np.arange(size) % len(images)
-    traced, batch_seconds = _timed(lambda: run(tf.constant(images.pixels[few])).numpy(), STEPS)
+    pixels = images.pixels[np.arange(size) % len(images)]
+    traced, batch_seconds = _timed(lambda: run(tf.constant(pixels, tf.float32)).numpy(), STEPS)
     batches = steps_per_epoch(len(images), size) * it.frontier.views
     batches += steps_per_epoch(len(learner.validation), size) if learner.validation else 0
+    values = run(tf.constant(pixels, tf.float32)).numpy()
+    batch_seconds += _time_writing(values)
     places = np.arange(2 * recipe.train.batch_size) % size
-    rows = Images(run(tf.constant(images.pixels[few])).numpy()[places], images.labels[few[places]])
+    rows = Images(values[places], images.labels[places % len(images)])
     return behind_the_frontier(learner, tail, rows, rows, recipe), traced + batches * batch_seconds
+
+
+def _time_writing(values):
+    """Seconds to keep a batch of features."""
+    store = Store({"probe": os.getpid()}, values.shape[1:], str(values.dtype))
+    store.begin()
+    try:
+        return _timed(lambda: store.write(np.zeros(len(values), DIGEST), values), STEPS)[1]
+    finally:
+        shutil.rmtree(store.folder)
 
 
 def _time_steps(learner, classes, recipe):

@@ -10,7 +10,7 @@ from kerastl.model.cut import split
 from kerastl.model.graph import build_model
 from kerastl.schema import AugmentSpec, CacheBudget, ModelSpec
 from kerastl.train import features as module
-from kerastl.train.features import Pass, View, cached_features, fingerprint
+from kerastl.train.features import Pass, Trunk, View, fingerprint
 from kerastl.train.store import StoredRows, root
 
 SPEC = ModelSpec("MobileNetV2", "none", 32, options={"alpha": 0.35})
@@ -31,7 +31,7 @@ def trunk(model):
 def computed(monkeypatch):
     """How many images went through a trunk, pass by pass."""
     counts, whole = [], module._compute
-    monkeypatch.setattr(module, "_compute", lambda *a, **k: (counts.append(len(a[2])), whole(*a, **k))[1])
+    monkeypatch.setattr(module, "_compute", lambda *a: (counts.append(len(a[2])), whole(*a))[1])
     return counts
 
 
@@ -41,6 +41,10 @@ def images(n, seed=0):
 
 
 HOW = Pass(batch_size=8)
+
+
+def cached_features(trunk, some, how, views=(None,)):
+    return module.cached_features(Trunk(trunk, how), some, views)
 
 
 def test_they_are_what_the_trunk_gives(trunk, computed):
