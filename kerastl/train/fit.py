@@ -16,7 +16,7 @@ from kerastl.train.optimizers import combine, make_optimizers
 from kerastl.train.precision import precision
 from kerastl.train.progress import PhaseProgress
 
-CALL = 10**9  # multiplications after which Python may look again: some hundredths of a second
+CALL = 4 * 10**9  # multiplications after which Python may look again: some tenths of a second
 
 
 def fit(model, data, recipe, plans, groups, run_dir):
@@ -138,9 +138,12 @@ def phase_batches(learner, data, recipe, it, number):
 
 
 def _steps_per_call(model, batch_size, steps_per_epoch):
-    """Small steps are run many at a time, or Python would take longer than they do."""
-    step = 3 * batch_size * multiply_adds(model.layers)
-    return max(1, min(CALL // max(step, 1), steps_per_epoch))
+    """Small steps are run many at a time, or Python would take longer than they do.
+
+    A divisor of the epoch: Keras runs all the steps of a call, also those beyond the end of the epoch.
+    """
+    most = CALL // max(1, 3 * batch_size * multiply_adds(model.layers))
+    return max((n for n in range(1, steps_per_epoch + 1) if steps_per_epoch % n == 0 and n <= most), default=1)
 
 
 def _give_back(learner, model, it):

@@ -102,16 +102,19 @@ def _time_features(learner, recipe, it):
     trunk, tail = split(learner.whole, it.frontier.layer)
     images, size = learner.train, recipe.train.evaluation_batch
     policy = faster_precision(it.trunk_precision, trunk, images.pixels[:size], training=False)
+    began = time.perf_counter()
     run = trunk_function(trunk, policy, recipe.train.cache_dtype)
+    folding = time.perf_counter() - began
     pixels = images.pixels[np.arange(size) % len(images)]
     traced, batch_seconds = _timed(lambda: run(tf.constant(pixels, tf.float32)).numpy(), STEPS)
     batches = steps_per_epoch(len(images), size) * it.frontier.views
     batches += steps_per_epoch(len(learner.validation), size) if learner.validation else 0
+    starts = 2 if it.frontier.via else 1  # that goes in two parts, each folded and traced
     values = run(tf.constant(pixels, tf.float32)).numpy()
     batch_seconds += _time_writing(values)
     places = np.arange(2 * recipe.train.batch_size) % size
     rows = Images(values[places], images.labels[places % len(images)])
-    return behind_the_frontier(learner, tail, rows, rows, recipe), traced + batches * batch_seconds
+    return behind_the_frontier(learner, tail, rows, rows, recipe), starts * (folding + traced) + batches * batch_seconds
 
 
 def _time_writing(values):
@@ -136,10 +139,11 @@ def _time_steps(learner, classes, recipe):
         augment_spec=learner.augment,
         label_smoothing=recipe.train.label_smoothing,
     )
-    watch, count = _StepTimes(), call * (STEPS + 1)
+    watch, count, began = _StepTimes(), call * (STEPS + 1), time.perf_counter()
     learner.model.fit(batches.take(count), verbose=0, callbacks=[watch], shuffle=False)
+    start = time.perf_counter() - began - sum(watch.seconds[1:])
     _, seconds = _timed(lambda: [None for _ in batches.take(count)], 1)
-    return watch.seconds[0], statistics.median(watch.seconds[1:]) / call, seconds / count
+    return start, statistics.median(watch.seconds[1:]) / call, seconds / count
 
 
 def _time_validation(learner, classes, recipe):
