@@ -112,7 +112,7 @@ def test_mistakes(tmp_path, text, told):
     [
         ("cifar10-finetune-frist", "did you mean 'cifar10-finetune-first'?"),
         ("nowhere.toml", "nowhere.toml: no such file"),
-        ("nothing-like-it", "valid: cifar10-fast"),
+        ("nothing-like-it", "valid: cifar10-best-cpu"),
     ],
 )
 def test_no_such_recipe(spec, told):

@@ -48,7 +48,6 @@ def fitted(recipe, data, folder):
 PHASES = [
     ({"trainable": "head"}, "features"),
     ({"trainable": ["stage4", "head"]}, "block_12_add"),
-    ({"trainable": ["stage4", "head"], "batch_norm": "freeze"}, "block_12_add"),
     ({"trainable": {"last_layers": 3}}, "block_16_depthwise_relu"),
 ]
 
