@@ -5,9 +5,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from kerastl.data.batches import evaluation_batches, training_batches
+from kerastl.errors import RecipeError
 from kerastl.model.cut import multiply_adds
 from kerastl.model.graph import copy_weights
 from kerastl.train.history import HistoryRows
@@ -101,7 +103,12 @@ def compile_learner(learner, it, groups, recipe):
 
     Returns:
         The optimizer of each group that learns.
+
+    Raises:
+        RecipeError: XLA is asked for, and resizes wrongly here.
     """
+    if recipe.train.jit_compile:
+        _check_compiled_resize(learner.model)
     optimizers = make_optimizers(it)
     optimizer = combine(optimizers, learner.model, groups)
     if learner.precision == "mixed_float16":  # small gradients would vanish in half precision
@@ -116,6 +123,21 @@ def compile_learner(learner, it, groups, recipe):
         steps_per_execution=_steps_per_call(learner.model, recipe.train.batch_size, it.steps_per_epoch),
     )
     return optimizers
+
+
+def _check_compiled_resize(model):
+    """TensorFlow 2.21's XLA resizes wrongly on the CPU by some factors, 32 to 96 and 32 to 224 among them, and says nothing."""
+    resize = next((layer for layer in model.layers if isinstance(layer, keras.layers.Resizing)), None)
+    if resize is None:
+        return
+    pixels = tf.random.stateless_uniform([1, *model.input.shape[1:]], seed=[0, 0], maxval=255.0)
+    plain, compiled = (tf.function(resize, jit_compile=jit)(pixels, training=False) for jit in (False, True))
+    off = float(tf.reduce_max(tf.abs(plain - compiled)))
+    if off > 0.1:
+        raise RecipeError(
+            f"train.jit_compile: on this machine XLA resizes {tuple(pixels.shape[1:3])} to {tuple(plain.shape[1:3])} wrongly, by "
+            f"{off:.0f} of 255; expected train.jit_compile = false, or an image size that it resizes right, as a power of two"
+        )
 
 
 def phase_batches(learner, data, recipe, it, number):

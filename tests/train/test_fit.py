@@ -5,11 +5,12 @@ import csv
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerastl.data.images import Images
 from kerastl.data.load import load
 from kerastl.data.split import Data
-from kerastl.errors import KerastlError
+from kerastl.errors import KerastlError, RecipeError
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.train import fit as phases
@@ -135,6 +136,25 @@ def test_as_many_steps_as_planned_however_many_are_run_at_a_time(tiny, digits, t
     _, _, (done,) = trained(recipe, digits, tmp_path)
     assert taken == [21] and done["steps"] == 21
     assert len(read_history(tmp_path / "history.csv")) == 3
+
+
+def test_steps_compiled_with_xla(tiny, digits, tmp_path):
+    """To 64 XLA resizes right; the curve is that of plain steps."""
+    sgd = {"name": "sgd", "learning_rate": 0.01}
+    losses = []
+    for jit in (True, False):
+        changes = {"train.jit_compile": jit, "model.image_size": 64, "phases.0.optimizer": sgd}
+        trained(tiny(strategy="full", **changes), digits, tmp_path / str(jit))
+        losses.append(read_history(tmp_path / str(jit) / "history.csv")[0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the fault was found on the CPU")
+def test_xla_that_resizes_wrongly_is_refused(tiny, digits, tmp_path):
+    """Digits are 8 pixels wide; 56 is seven times that. When this fails, XLA has been mended: the check can go."""
+    changes = {"train.jit_compile": True, "model.image_size": 56}
+    with pytest.raises(RecipeError, match=r"train.jit_compile: .* XLA resizes \(8, 8\) to \(56, 56\) wrongly"):
+        trained(tiny(strategy="full", **changes), digits, tmp_path)
 
 
 def test_history_has_a_row_an_epoch_with_all_rates(tiny, digits, tmp_path):
