@@ -4,7 +4,7 @@
 
 Each line is a process of its own with an empty cache. Memory is the peak of what the process itself allocates (RssAnon): pages of
 memory-mapped files can be taken back by the system at any time. "read" keeps nothing in memory (train.cache_budget.ram = 0),
-and the process may allocate no more than LIMIT (RLIMIT_DATA); the features of 20,000 images are larger than what is left of it.
+and the process may allocate no more than LIMIT (RLIMIT_DATA).
 """
 
 import itertools
@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-LIMIT = 6 * 10**9  # bytes; TensorFlow and the training step alone take some 3
+LIMIT = 6 * 10**9  # bytes
 
 
 def anonymous():
