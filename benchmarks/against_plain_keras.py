@@ -44,7 +44,7 @@ def with_kerastl(spec, data):
     keras.utils.set_random_seed(spec.seed)
     model = build_model(spec.model, data.shape, 10)
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (len(data.train), len(data.validation or ())))
+    plans = plan(model, groups, spec, data.counts)
     fit(model, data, spec, plans, groups, Path(tempfile.mkdtemp()))
     return model
 

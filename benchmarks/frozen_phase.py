@@ -29,7 +29,7 @@ if __name__ == "__main__":
         data = load(spec.data, spec.model.image_size, 0)
         model = build_model(spec.model, data.shape, 10)
         groups = layer_groups(model, spec.model.backbone)
-        plans = plan(model, groups, spec, (len(data.train), len(data.validation)))
+        plans = plan(model, groups, spec, data.counts)
         (done,) = fit(model, data, spec, plans, groups, tempfile.mkdtemp())
         features = done["feature_seconds"]
         later = done["seconds"] - features

@@ -51,7 +51,7 @@ def one(data_dir, weights, images, ram):
     data = load(spec.data, spec.model.image_size, 0)
     model = build_model(spec.model, data.shape, 10)
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (len(data.train), len(data.validation)))
+    plans = plan(model, groups, spec, data.counts)
     done = fit(model, data, spec, plans, groups, tempfile.mkdtemp())
     print(json.dumps({"seconds": sum(it["seconds"] for it in done), "peak": peak[0], "bytes": plans[1].frontier.bytes}))
 

@@ -45,12 +45,12 @@ def judged(spec):
     pool = load(
         override(spec, **{"data.limit": 10_000, "data.validation": 0.0}).data, spec.model.image_size, spec.seed
     ).train
-    used = np.concatenate([data.train.digests(), data.validation.digests()])
-    unused = pool.subset(np.flatnonzero(~np.isin(pool.digests(), used)))
+    used = np.concatenate([data.train.digests, data.validation.digests])
+    unused = pool.subset(np.flatnonzero(~np.isin(pool.digests, used)))
     keras.utils.set_random_seed(spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (len(data.train), len(data.validation)))
+    plans = plan(model, groups, spec, data.counts)
     with tempfile.TemporaryDirectory() as folder:
         fit(model, data, spec, plans, groups, folder)
     return judge(predict_probabilities(model, unused), unused.labels, data.class_names)

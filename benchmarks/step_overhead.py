@@ -55,7 +55,7 @@ def compare(changes, rounds):
     data = load(spec.data, 32)
     model = build_model(spec.model, data.shape, 10)
     groups = layer_groups(model, spec.model.backbone)
-    (it,) = plan(model, groups, spec, (len(data.train), 0))
+    (it,) = plan(model, groups, spec, data.counts)
     learner = make_learner(model, data, spec, it, seed=0)
     optimizers = compile_learner(learner, it, groups, spec)
     folder, seconds = Path(tempfile.mkdtemp()), {"bare": [], "kerastl": []}

@@ -81,7 +81,7 @@ def train(spec, out, *, score_test=True):
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (len(data.train), len(data.validation or ())))
+    plans = plan(model, groups, spec, data.counts)
     _open(folder, spec, plans)
     phases = fit(model, data, spec, plans, groups, folder)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
@@ -114,7 +114,7 @@ def dry_run(spec):
         told = f"{spec.data.name} is not on this machine: its nominal size is assumed"
     else:
         data = load(spec.data, spec.model.image_size, spec.seed)
-        class_names, shape, images, validate = data.class_names, data.shape, len(data.train), len(data.validation or ())
+        class_names, shape, (images, validate) = data.class_names, data.shape, data.counts
         told = f"{spec.data.name}: {images:,} training, {validate:,} validation, {len(data.test):,} test images"
     model = build_model(_without_weights(spec).model, shape, len(class_names))
     groups = layer_groups(model, spec.model.backbone)
@@ -144,7 +144,7 @@ def tune_speed(spec):
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = build_model(_without_weights(spec).model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (len(data.train), len(data.validation or ())))
+    plans = plan(model, groups, spec, data.counts)
     return predict_seconds(model, data, spec, plans, groups)
 
 

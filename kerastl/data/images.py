@@ -3,6 +3,7 @@
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -86,6 +87,7 @@ class Images:
             pixels = EncodedImages([item for one in both for item in one.items], self.pixels.size)
         return Images(pixels, np.concatenate([self.labels, others.labels]))
 
+    @cached_property
     def digests(self):
         """16 bytes for each image, alike only for exact duplicates: an array of shape (n,), dtype V16."""
         in_memory = isinstance(self.pixels, np.ndarray)

@@ -28,6 +28,11 @@ class Data:
     duplicates: dict = field(default_factory=dict)
 
     @property
+    def counts(self):
+        """How many images there are to train on and to validate on: what a plan needs to know of them."""
+        return len(self.train), len(self.validation or ())
+
+    @property
     def shape(self):
         """Height, width and channels of one image."""
         return self.train.shape
@@ -87,7 +92,7 @@ def _draw(images, held_out, seed, key):
 
 def _without(images, others, remove):
     """The images, and how many of them stand in `others` too; with `remove` those are left out."""
-    double = np.isin(images.digests(), others.digests())
+    double = np.isin(images.digests, others.digests)
     found = int(double.sum())
     if remove and found:
         images = images.subset(np.flatnonzero(~double))

@@ -66,18 +66,14 @@ def at_size(model, size):
     Raises:
         RecipeError: the backbone's weights, or whether it can be built at all, depend on the size of its images.
     """
-    resize = keras.layers.Resizing(size, size, name="resize", dtype="float32")
-    resized = []
+    image = keras.Input(model.input.shape[1:], name="image")
+    resized = keras.layers.Resizing(size, size, name="resize", dtype="float32")(image, training=False)
 
     def call(layer, x, *arguments, **keywords):
         if layer.name == "resize":
-            return resize(x, training=False)
-        if x is image and "resize" not in names:  # the images already had the model's size
-            resized.append(resized[0] if resized else resize(x, training=False))
-            x = resized[0]
-        return layer(x, *arguments, **keywords)
+            return resized
+        return layer(resized if x is image else x, *arguments, **keywords)
 
-    names, image = {layer.name for layer in model.layers}, keras.Input(model.input.shape[1:], name="image")
     try:
         copy = keras.models.clone_model(model, input_tensors=image, call_function=call)
         copy_weights(model, copy)

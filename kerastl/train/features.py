@@ -99,7 +99,7 @@ def cached_features(trunk, images, views=(None,), title="features"):
         An array, or where that would be larger than `budget.ram` `StoredRows`, of shape (len(views) * n, ...), view by
         view; None, with a warning, where there is no room for it on the disk.
     """
-    digests, found, in_use, budget = images.digests(), None, set(), trunk.how.budget
+    digests, found, in_use, budget = images.digests, None, set(), trunk.how.budget
     for number, view in enumerate(views, start=1):
         named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
         try:

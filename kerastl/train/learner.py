@@ -109,9 +109,8 @@ def _cached_learner(learner, recipe, it, seed):
         features.append(cached_features(frozen, learner.validation, title="features of validation"))
     if any(values is None for values in features):
         return learner
-    labels = [np.tile(learner.train.labels, len(views)), *([learner.validation.labels] if learner.validation else [])]
-    sets = [Images(values, labels) for values, labels in zip(features, labels, strict=True)]
-    train, validation = sets if len(sets) == 2 else (sets[0], None)
+    train = Images(features[0], np.tile(learner.train.labels, len(views)))
+    validation = learner.validation and replace(learner.validation, pixels=features[1])
     made = behind_the_frontier(learner, tail, train, validation, recipe, len(views))
     return replace(made, seconds=time.perf_counter() - began)
 

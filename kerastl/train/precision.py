@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
+from kerastl.train.store import home
 
 # What `auto` tries, by the kind of device; the first is kept unless another is faster by a tenth.
 CANDIDATES = {
@@ -129,7 +130,7 @@ def _keep(answers):
 
 
 def _file():
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl" / "precision.json"
+    return home() / "precision.json"
 
 
 def _device():

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from kerastl.data.batches import evaluation_batches, steps_per_epoch
 from kerastl.data.images import Images
 from kerastl.model.cut import split
 from kerastl.train.features import trunk_function
-from kerastl.train.fit import compile_learner
+from kerastl.train.fit import compile_learner, phase_batches
 from kerastl.train.learner import behind_the_frontier, first_learner, quieted
 from kerastl.train.precision import faster_precision, precision
 from kerastl.train.store import DIGEST, Store
@@ -63,17 +63,15 @@ def predict_seconds(model, data, recipe, plans, groups):
     weights, made, speeds = model.get_weights(), set(), []
     for it in plans:
         speeds.append(_time_phase(model, data, recipe, it, groups, it.frontier.layer in made))
-        made = {
-            layer for layer in made | {it.frontier.layer, it.frontier.via} if layer not in _outdated(it, plans, layer)
-        }
+        made = {layer for layer in made | {it.frontier.layer, it.frontier.via} if not _outdated(it, plans, layer)}
         model.set_weights(weights)
     return speeds
 
 
 def _outdated(it, plans, layer):
-    """The place, if what this phase trains lies before it: then what comes out there changes."""
+    """Whether something that this phase trains lies before a place: then what comes out there changes."""
     trunk = next((other.frontier.trunk for other in plans if other.frontier.layer == layer), ())
-    return {layer} if it.trained & set(trunk) else set()
+    return bool(it.trained & set(trunk))
 
 
 def _time_phase(model, data, recipe, it, groups, made):
@@ -86,7 +84,7 @@ def _time_phase(model, data, recipe, it, groups, made):
         learner = replace(learner, precision=policy)
         with precision(learner.whole, policy):
             compile_learner(learner, it, groups, recipe)
-            start, step, batch_seconds = _time_steps(learner, len(data.class_names), recipe)
+            start, step, batch_seconds = _time_steps(learner, data, recipe, it)
             validation = 0.0
             if data.validation:
                 traced, once = _time_validation(learner, len(data.class_names), recipe)
@@ -127,18 +125,10 @@ def _time_writing(values):
         shutil.rmtree(store.folder)
 
 
-def _time_steps(learner, classes, recipe):
+def _time_steps(learner, data, recipe, it):
     """Seconds to trace a training step, seconds of one, and seconds in which its batch is made."""
     call = learner.model.steps_per_execution
-    batches = training_batches(
-        learner.train,
-        classes,
-        recipe.train.batch_size,
-        epochs=10**6,
-        seed=0,
-        augment_spec=learner.augment,
-        label_smoothing=recipe.train.label_smoothing,
-    )
+    batches, _ = phase_batches(learner, data, recipe, replace(it, epochs=10**6), 0)
     watch, count, began = _StepTimes(), call * (STEPS + 1), time.perf_counter()
     learner.model.fit(batches.take(count), verbose=0, callbacks=[watch], shuffle=False)
     start = time.perf_counter() - began - sum(watch.seconds[1:])

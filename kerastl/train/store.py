@@ -26,9 +26,14 @@ DTYPES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloa
 _verified = {}  # path of a shard -> its size and time of change when this process found its checksum right
 
 
+def home():
+    """What kerastl keeps between runs: a folder where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl"
+
+
 def root():
-    """The folder of all stores: `kerastl/features` where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl" / "features"
+    """The folder of all stores."""
+    return home() / "features"
 
 
 class StoredRows:
@@ -84,19 +89,19 @@ class Store:
         self.row = np.dtype([("digest", DIGEST), ("value", STORED_AS[dtype], tuple(shape))])
         name = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
         self.folder = root() / name
-        self.shards = self._sound_shards()
+        self.shards, self.row_of = [], {}  # from a digest to its row, counted over all shards
+        for shard in self._sound_shards():
+            self._add(shard)
         if self.shards:
             os.utime(self.folder / "store.json")
 
     def missing(self, digests):
         """Places of the digests that have no row yet, each digest once."""
-        there = {digest for shard in self.shards for digest in shard["digest"].tolist()}
-        places = []
+        first_place = {}
         for place, digest in enumerate(digests.tolist()):
-            if digest not in there:
-                there.add(digest)
-                places.append(place)
-        return np.array(places, dtype=np.int64)
+            if digest not in self.row_of:
+                first_place.setdefault(digest, place)
+        return np.array(list(first_place.values()), dtype=np.int64)
 
     def begin(self):
         """Make the folder, and say in it what it holds."""
@@ -118,14 +123,17 @@ class Store:
         path = self.folder / f"{bytes(digests[0]).hex()}-{_checksum(temporary):08x}.npy"
         temporary.replace(path)
         _verified[path] = _state(path)
-        self.shards.append(np.load(path, mmap_mode="r"))
+        self._add(np.load(path, mmap_mode="r"))
 
     def read(self, digests):
         """The rows of some digests, which are all there, as `StoredRows`."""
-        row_of = {}
-        for row, digest in enumerate(digest for shard in self.shards for digest in shard["digest"].tolist()):
-            row_of.setdefault(digest, row)
-        return StoredRows(self.shards, np.array([row_of[digest] for digest in digests.tolist()]), self.dtype)
+        rows = np.array([self.row_of[digest] for digest in digests.tolist()])
+        return StoredRows(self.shards, rows, self.dtype)
+
+    def _add(self, shard):
+        for row, digest in enumerate(shard["digest"].tolist(), start=sum(map(len, self.shards))):
+            self.row_of.setdefault(digest, row)
+        self.shards.append(shard)
 
     def _sound_shards(self):
         shards = []
