@@ -1,8 +1,5 @@
 """Export formats, one row each, and the proof that each answers as the model in memory does."""
 
-import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +8,10 @@ import keras
 import numpy as np
 
 from kerastl.errors import ExportError, brief
+from kerastl.files import locked, sweep_up, whole, write_json
 
 TOLERANCE = 1e-5
+PATIENCE = 600  # seconds for which an export waits for another run's into the same folder
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,16 @@ def export(model, folder, formats, images, labels):
         >>> export(model, "saved_models/mine", ["keras"], images, {"classes": ["cat", "dog"]})  # doctest: +SKIP
         {'keras': {'file': 'model.keras', 'bytes': 94765736, 'max_difference': 0.0}}
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    proof = _bare_and_answers(model, images)
+    folder, proof = Path(folder), _bare_and_answers(model, images)
     kept, failed = {}, []
-    for name in formats:
-        try:
-            kept[name] = _write_one(*proof, folder, FORMATS[name])
-        except Exception as error:
-            failed.append(f"{FORMATS[name].file} ({brief(error)})")
-    write_json(folder / "labels.json", labels)
+    with locked(folder, wait=PATIENCE):
+        sweep_up(folder)
+        for name in formats:
+            try:
+                kept[name] = _write_one(*proof, folder, FORMATS[name])
+            except Exception as error:
+                failed.append(f"{FORMATS[name].file} ({brief(error)})")
+        write_json(folder / "labels.json", labels)
     if failed:
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
@@ -103,13 +102,6 @@ def save_keras(model, path, images):
     _write_one(*_bare_and_answers(model, images), Path(path).parent, row)
 
 
-def write_json(path, table):
-    """Write JSON in one move: the file is the old one or the new one, never half of it."""
-    temporary = Path(path).with_suffix(".tmp")
-    temporary.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
 def _bare_and_answers(model, images):
     """The same layers without optimizer and loss, the images as floats, and what the layers make of them."""
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -118,18 +110,10 @@ def _bare_and_answers(model, images):
 
 
 def _write_one(model, samples, expected, folder, row):
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
-        written = Path(temporary) / row.file
+    with whole(folder / row.file) as written:
         row.write(model, written)
         difference = float(np.abs(row.load(written)(samples) - expected).max())
         if not difference <= TOLERANCE:
             raise ExportError(f"differs by {difference:.2g} when reloaded; expected at most {TOLERANCE:g}")
         size = sum(path.stat().st_size for path in [written, *written.rglob("*")] if path.is_file())
-        _put_in_place(written, folder / row.file, Path(temporary))
     return {"file": row.file, "bytes": size, "max_difference": difference}
-
-
-def _put_in_place(written, target, temporary):
-    if target.is_dir():
-        shutil.move(target, temporary / "old")
-    written.replace(target)

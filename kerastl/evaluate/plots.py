@@ -1,10 +1,10 @@
 """Pictures of a run: curves with the phases marked, and some test images with the answers given."""
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+
+from kerastl.files import whole
 
 OKABE_ITO = {"train": "#0072B2", "validation": "#D55E00", "right": "#009E73", "wrong": "#D55E00", "line": "#999999"}
 LINES = tuple(matplotlib.colormaps["tab10"].colors)
@@ -103,10 +103,9 @@ def draw_sweep(values, accuracies, intervals, key, path):
 
 
 def save(figure, path):
-    """Write a figure as PNG in one move."""
-    temporary = Path(path).with_suffix(".tmp")
-    figure.savefig(temporary, format="png", dpi=120)
-    temporary.replace(path)
+    """Write a figure as PNG, whole or not at all."""
+    with whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
 
 
 def _mark_phases(axes, rows):

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kerastl.files import write_json
 from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
 from kerastl.train.store import home
@@ -124,9 +125,7 @@ def _answers():
 
 def _keep(answers):
     _file().parent.mkdir(parents=True, exist_ok=True)
-    temporary = _file().with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(answers, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(_file())
+    write_json(_file(), answers)
 
 
 def _file():

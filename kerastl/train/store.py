@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -18,11 +19,13 @@ import ml_dtypes
 import numpy as np
 
 from kerastl.errors import KerastlWarning
+from kerastl.files import write_json
 
 DIGEST = "V16"
 # numpy's file format has no bfloat16; its bits are stored as whole numbers.
 STORED_AS = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 DTYPES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+ABANDONED = 3600  # seconds after which nobody is writing to a file any more
 _verified = {}  # path of a shard -> its size and time of change when this process found its checksum right
 
 
@@ -106,7 +109,10 @@ class Store:
     def begin(self):
         """Make the folder, and say in it what it holds."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "store.json").write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
+        write_json(self.folder / "store.json", self.about)
+        for leftover in self.folder.glob("*.writing"):  # of processes that were killed
+            if time.time() - leftover.stat().st_mtime > ABANDONED:
+                leftover.unlink(missing_ok=True)
 
     def write(self, digests, values):
         """Add a shard, in one move.
