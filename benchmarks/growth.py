@@ -3,22 +3,22 @@
     python benchmarks/growth.py DATA_DIR RESNET_WEIGHTS [IMAGES ...]
 
 Each line is a process of its own with an empty cache. Memory is the peak of what the process itself allocates (RssAnon): pages of
-memory-mapped files can be taken back by the system at any time. "read" keeps nothing in memory (train.cache_budget.ram = 0),
-and the process may allocate no more than LIMIT (RLIMIT_DATA).
+memory-mapped files can be taken back by the system at any time. "read" keeps nothing in memory (train.cache_budget.ram = 0).
+
+A single line, for a shell that was put under a limit of memory:
+
+    python benchmarks/growth.py --one DATA_DIR RESNET_WEIGHTS 20000 0
 """
 
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-
-LIMIT = 6 * 10**9  # bytes
 
 
 def anonymous():
@@ -29,8 +29,6 @@ def anonymous():
 def one(data_dir, weights, images, ram):
     os.environ["KERAS_HOME"] = tempfile.mkdtemp()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if not float(ram):
-        resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     from kerastl import build_model, fit, layer_groups, load, plan, recipe
 
     peak = [0]

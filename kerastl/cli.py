@@ -1,6 +1,7 @@
 """The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
 
 import contextlib
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kerastl import recipe as read_recipe
-from kerastl.errors import KerastlError, KerastlWarning, RecipeError
+from kerastl.errors import KerastlError, KerastlWarning, RecipeError, UserError
 from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_run, print_table
@@ -54,17 +55,28 @@ def show_keys(debug: Debug = False):
 
 @app.command()
 def train(
-    recipe: RecipeName,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name or TOML file; not needed with --resume.", metavar="RECIPE")
+    ] = None,
     strategy: Strategy = None,
     overrides: Overrides = None,
     out: Out = None,
     data_dir: DataDir = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, wherever it was killed.", metavar="RUN")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: also with other package versions or rates.")
+    ] = False,
     dry_run: DryRun = False,
     debug: Debug = False,
 ):
-    """Train, judge and save what a recipe describes."""
+    """Train, judge and save what a recipe describes, or go on with a run that was killed."""
     with errors_shown(debug):
-        run_recipe(resolved(recipe, strategy, overrides, data_dir), out, dry_run)
+        if resume is not None and out is not None:
+            raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
+        spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
+        run_recipe(spec, resume or out, dry_run, resume=resume is not None, force=force)
 
 
 @app.command("tune-speed")
@@ -219,6 +231,17 @@ def resolved(name, strategy, overrides, data_dir):
     return read_recipe(name, strategy=strategy, **values)
 
 
+def recipe_of(run):
+    """The file with the recipe of a run that is to be resumed."""
+    if run is None:
+        raise RecipeError(
+            "found no RECIPE; expected a name (see `kerastl recipes`), the path of a TOML file, or --resume RUN"
+        )
+    if not (run / "recipe.toml").is_file():
+        raise UserError(f"{run}: holds no run; expected a folder with a recipe.toml, as kerastl train writes it")
+    return run / "recipe.toml"
+
+
 def parse_over(text):
     """`KEY=1,3,6` as the key and its values."""
     dotted, equals, values = text.partition("=")
@@ -227,7 +250,7 @@ def parse_over(text):
     return dotted.strip(), [parse_value(value) for value in values.split(",")]
 
 
-def run_recipe(spec, out, dry):
+def run_recipe(spec, out, dry, **how):
     told = start_tensorflow()
     if dry:
         from kerastl.run import dry_run
@@ -240,7 +263,11 @@ def run_recipe(spec, out, dry):
 
     folder = out or free_folder(spec.name)
     typer.echo(f"{spec.name} -> {folder}, {told}", err=True)
-    print_run(run_train(spec, folder))
+    try:
+        print_run(run_train(spec, folder, **how))
+    except KeyboardInterrupt as stop:
+        stop.args = (f"{str(stop) or 'interrupted'}; to go on: kerastl train --resume {folder}",)
+        raise
 
 
 def free_folder(name):
@@ -252,16 +279,16 @@ def free_folder(name):
 
 @contextlib.contextmanager
 def errors_shown(debug):
-    """Errors and warnings as one sentence; exit code 2 for what the user can mend, 1 for failure, 130 for Ctrl-C."""
+    """Errors and warnings as one sentence; exit code 2 for what the user can mend, 1 for failure, 128 + signal."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", KerastlWarning)
             yield
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        typer.echo(str(stop) or "interrupted", err=True)
+        raise typer.Exit(128 + getattr(stop, "signum", signal.SIGINT)) from None
     except KerastlError as error:
         if debug:
             raise

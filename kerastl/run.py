@@ -1,9 +1,6 @@
 """A run: a recipe taken through all the rooms, and the folder it leaves behind."""
 
-import importlib.metadata
-import platform
-import subprocess
-import sys
+import json
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -11,23 +8,28 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerastl import strict
+from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load
-from kerastl.deploy.export import export, save_keras, write_json
+from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
+from kerastl.files import disk_told, locked, sweep_up, whole, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.fit import fit
 from kerastl.train.history import read_history
 from kerastl.train.plan import describe, plan
 from kerastl.train.speed import predict_seconds
+from kerastl.train.state import forget
+from kerastl.train.stopping import stop_signals
 
-PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
 GRID = 12  # images in the True/False picture
 PROOF = 32  # images on which exports are compared
 
@@ -53,20 +55,26 @@ class Run:
     baseline: "Run | None" = None
 
 
-def train(spec, out, *, score_test=True):
+def train(spec, out, *, score_test=True, resume=False, force=False):
     """Train, judge and save what a recipe describes.
 
     Args:
         spec: a `Recipe`, the name of one, or the path of a TOML file.
         out: run folder; made where it is missing, refused where it holds another run.
         score_test: False leaves the test split alone and exports nothing: for sweeps, which choose on validation.
+        resume: go on with the run in the folder, which may have been killed at any moment: on the CPU with
+            `train.deterministic` it ends with the same bits as if it had not been. A finished run is given back, an empty
+            folder begun.
+        force: with resume, go on though package versions, or keys that leave the state usable, are not those it was begun
+            with; the bits then differ.
 
     Returns:
         A `Run`.
 
     Raises:
-        UserError: a recipe, data or weights that the user can mend, or a folder that is taken.
-        KerastlError: training diverged, or an export is not equal to the model.
+        UserError: a recipe, data or weights that the user can mend, a folder that is taken, or a run that was begun otherwise.
+        KerastlError: the training diverged, an export is not equal to the model, or the disk is full.
+        Stopped: the process was asked to end (Ctrl-C, SIGTERM), and the state is kept.
 
     Example:
         >>> run = train("quickstart", "runs/first")  # doctest: +SKIP
@@ -74,27 +82,46 @@ def train(spec, out, *, score_test=True):
         0.93
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
-    if (folder / "history.csv").exists() or (folder / "metrics.json").exists():
-        raise UserError(f"{folder}: holds a run already; expected a new folder (--out)")
+    with disk_told(folder), stop_signals(), locked(folder):
+        if finished(folder) and resume:
+            return _read(folder, spec)
+        if not resume and (finished(folder) or begun(folder)):
+            remedy = "name a new folder (--out)" + (
+                "" if finished(folder) else f", or go on with it (--resume {folder})"
+            )
+            raise UserError(f"{folder}: holds a run already; {remedy}")
+        sweep_up(folder)
+        run = _train(spec, folder, score_test, resume and begun(folder), force)
+        if spec.baseline and score_test:
+            run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+        forget(folder)
+    return run
+
+
+def _train(spec, folder, score_test, resume, force):
     began = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
+    if spec.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
     plans = plan(model, groups, spec, data.counts)
-    _open(folder, spec, plans)
-    phases = fit(model, data, spec, plans, groups, folder)
+    if resume:
+        check(folder, origin(spec, data, model), force)
+    else:
+        _open(folder, spec, plans, origin(spec, data, model))
+    phases = fit(model, data, spec, plans, groups, folder, resume)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
     metrics = _judge(model, data, spec, folder, phases, score_test) | _circumstances(spec, data, model, plans, phases)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-    exports = Path(spec.export.folder) / spec.name if score_test and spec.export.formats else None
+    exports = _exports_of(spec) if score_test else None
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
         write_json(folder / "metrics.json", metrics)
-    baseline = train(_baseline_of(spec), folder / "baseline") if spec.baseline and score_test else None
-    return Run(folder, spec, model, metrics, exports, baseline)
+    return Run(folder, spec, model, metrics, exports)
 
 
 def dry_run(spec):
@@ -179,13 +206,31 @@ def _without_weights(spec):
     return override(spec, **{"model.weights": "none"}) if spec.model.weights != "none" else spec
 
 
-def _open(folder, spec, plans):
+def _read(folder, spec):
+    """A finished run, as it was given when it ended."""
+    exports, baseline = _exports_of(spec), folder / "baseline"
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return Run(
+        folder,
+        spec,
+        keras.models.load_model(folder / "model.keras"),
+        metrics,
+        exports if "exports" in metrics else None,
+        _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
+    )
+
+
+def _exports_of(spec):
+    return Path(spec.export.folder) / spec.name if spec.export.formats else None
+
+
+def _open(folder, spec, plans, beginning):
     """Begin the run folder with what is going to happen, and say aloud what looks wrong in it."""
     for warning in (warning for it in plans for warning in it.warnings):
-        warnings.warn(warning, KerastlWarning, stacklevel=3)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plan.txt").write_text(describe(plans), encoding="utf-8")
-    (folder / "recipe.toml").write_text(to_toml(spec), encoding="utf-8")
+        warnings.warn(warning, KerastlWarning, stacklevel=4)
+    write_text(folder / "plan.txt", describe(plans))
+    write_text(folder / "recipe.toml", to_toml(spec))
+    begin(folder, beginning)
 
 
 def _judge(model, data, spec, folder, phases, score_test):
@@ -199,7 +244,8 @@ def _judge(model, data, spec, folder, phases, score_test):
 
 def _judge_split(model, images, data, spec, folder, name):
     plain, probabilities = _answers(model, images, spec, name)
-    np.savez_compressed(folder / f"predictions_{name}.npz", probabilities=probabilities, labels=images.labels)
+    with whole(folder / f"predictions_{name}.npz") as path:
+        np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
     if name == "test":
         chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
         shown = images.subset(chosen)
@@ -241,15 +287,11 @@ def _circumstances(spec, data, model, plans, phases):
             "duplicates": data.duplicates,
         },
         "parameters": model.count_params(),
-        "peak_memory_bytes": _peak_memory(),
+        "peak_memory_bytes": peak_memory(),
         "seed": spec.seed,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "devices": _devices(),
-        },
-        "git_revision": _git_revision(),
+        "versions": versions(),
+        "machine": machine(),
+        "git_revision": git_revision(),
         "recipe": strict.dump(spec),
     }
 
@@ -266,39 +308,3 @@ def _labels(data):
     return {"classes": list(data.class_names)} | (
         {"superclasses": list(data.superclasses)} if data.superclasses else {}
     )
-
-
-def _peak_memory():
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _devices():
-    import tensorflow as tf
-
-    return [device.device_type for device in tf.config.get_visible_devices()]
-
-
-def _git_revision():
-    """The commit of the checkout this package runs from; None for an installed package."""
-    here = Path(__file__).resolve()
-    try:
-        command = ["git", "-C", str(here.parent), "ls-files", "--error-unmatch", here.name]
-        subprocess.run(command, check=True, capture_output=True, timeout=10)
-        head = subprocess.run(
-            ["git", "-C", str(here.parent), "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.stdout.strip()

@@ -163,6 +163,10 @@ class TrainSpec:
     cache_dtype: Literal["float32", "float16", "bfloat16"] = key("float32", "in which cached features are stored")
     cache_budget: CacheBudget = key(CacheBudget, "room for cached features")
     jit_compile: bool = key(False, "compile the steps with XLA")
+    deterministic: bool = key(
+        False, "TensorFlow's deterministic operations: the same bits on every run, slower on a GPU"
+    )
+    checkpoint_minutes: float = key(10.0, "the state is kept after each epoch, and so often within one", above=0.0)
 
 
 @dataclass(frozen=True)

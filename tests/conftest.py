@@ -58,6 +58,17 @@ def finished(tiny, tmp_path_factory):
     return train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
 
 
+@pytest.fixture(scope="module")
+def to_the_bit():
+    """TensorFlow's deterministic operations for the tests of a module, and no longer."""
+    import tensorflow as tf
+    from tensorflow.python.framework import config
+
+    tf.config.experimental.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
+
+
 @pytest.fixture
 def photos(tmp_path):
     """A function that writes a folder of random images: {"train/cat": 3, ...} -> files of varying size."""

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from kerastl.cli import app, free_folder
 from kerastl.recipe import names
+from kerastl.train.stopping import Stopped
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -58,6 +59,9 @@ MENDABLE = [
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
+    (["train"], "found no RECIPE; expected a name"),
+    (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),
+    (["train", "--resume", "nowhere", "--out", "there"], "a resumed run goes on in its own folder"),
     (["sweep", "quickstart", "--over", "data.limit"], "--over data.limit: expected KEY=VALUE,VALUE"),
 ]
 
@@ -74,18 +78,40 @@ def test_debug_shows_the_traceback():
 
 
 def test_failures_end_with_1(monkeypatch):
-    monkeypatch.setattr("kerastl.cli.run_recipe", lambda *_: 1 / 0)
+    monkeypatch.setattr("kerastl.cli.run_recipe", lambda *_, **how: 1 / 0)
     code, told = call("train", "quickstart")
     assert code == 1 and "error: ZeroDivisionError" in told and "--debug" in told and "Traceback" not in told
 
 
-def test_ctrl_c_is_clean(monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+STOPS = {
+    KeyboardInterrupt(): (130, "interrupted; to go on: kerastl train --resume run"),
+    Stopped("stopped by SIGTERM; the state is kept", 15): (
+        143,
+        "the state is kept; to go on: kerastl train --resume run",
+    ),
+}
 
-    monkeypatch.setattr("kerastl.cli.run_recipe", interrupted)
-    code, told = call("train", "quickstart")
-    assert code == 130 and told.strip() == "interrupted"
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_asked_to_stop_it_says_how_to_go_on(monkeypatch, stop):
+    def stopped(*_, **how):
+        raise stop
+
+    monkeypatch.setattr("kerastl.run.train", stopped)
+    code, told = call("train", "quickstart", "--out", "run")
+    assert code == STOPS[stop][0] and told.strip().endswith(STOPS[stop][1]) and "Traceback" not in told
+
+
+def test_a_killed_run_goes_on_with_one_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("kerastl.run.save_keras", lambda *_: 1 / 0)
+        assert call("train", "cifar10-freeze-first", *TINY, "--out", "run")[0] == 1
+    code, told = call("train", "cifar10-freeze-first", *TINY, "--out", "run")
+    assert code == 2 and "run: holds a run already; name a new folder (--out), or go on with it (--resume run)" in told
+    code, told = call("train", "--resume", "run")
+    assert code == 0 and "metrics.json" in told
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 3
 
 
 def test_dry_run_prints_the_plan(tmp_path, monkeypatch):
@@ -128,7 +154,7 @@ def test_nothing_imports_tensorflow_before_work_starts():
     script = """
 import sys
 from typer.testing import CliRunner
-from kerastl.cli import app
+from kerastl.cli import app, free_folder
 import kerastl
 kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]

@@ -85,14 +85,16 @@ def at_size(model, size):
 
 
 def copy_weights(source, target):
-    """Give each layer of a model the weights that the layer of the same name has in another.
+    """Give each layer of a model what the layer of the same name holds in another: weights, and how far its draws are.
 
     Args:
-        source, target: `keras.Model`; the target has every layer of the source that has weights.
+        source, target: `keras.Model`; the target has every layer of the source that holds anything.
     """
     for layer in source.layers:
-        if layer.weights:
-            target.get_layer(layer.name).set_weights(layer.get_weights())
+        for mine, its in zip(
+            layer.variables, target.get_layer(layer.name).variables if layer.variables else (), strict=True
+        ):
+            its.assign(mine)
 
 
 def _preprocess(x, mode):

@@ -12,20 +12,25 @@ from kerastl.data.batches import evaluation_batches, training_batches
 from kerastl.errors import RecipeError
 from kerastl.model.cut import multiply_adds
 from kerastl.model.graph import copy_weights
+from kerastl.train import state
+from kerastl.train.best import BestWeights
+from kerastl.train.divergence import Divergence, memory_told
 from kerastl.train.history import HistoryRows
 from kerastl.train.learner import apply, make_learner, quieted
 from kerastl.train.optimizers import combine, make_optimizers
 from kerastl.train.precision import precision
 from kerastl.train.progress import PhaseProgress
+from kerastl.train.state import Keeper
+from kerastl.train.stopping import Stopped, stop_signals
 
 CALL = 4 * 10**9  # multiplications after which Python may look again: some tenths of a second
 
 
-def fit(model, data, recipe, plans, groups, run_dir):
+def fit(model, data, recipe, plans, groups, run_dir, resume=False):
     """Train a model through all phases of its plan.
 
-    Writes `history.csv` after every epoch, TensorBoard logs under `logs/`, and the best weights of the phases that keep
-    them under `checkpoints/`.
+    Writes `history.csv` after every epoch, TensorBoard logs under `logs/`, the best weights of the phases that choose them
+    under `checkpoints/`, and under `state/` what it takes to go on after the process was killed.
 
     Args:
         model: what `build_model` gave; trained in place, and left compiled as in its last phase.
@@ -34,6 +39,8 @@ def fit(model, data, recipe, plans, groups, run_dir):
         plans: what `plan` gave.
         groups: what `layer_groups` gave.
         run_dir: folder of the run; made where it is missing.
+        resume: go on from the state in the folder, which is that of the same recipe, data and first weights; from the
+            beginning where there is none.
 
     Returns:
         A list with a dict for each phase: name, epochs run, best epoch (None where the last weights were kept), steps,
@@ -41,55 +48,87 @@ def fit(model, data, recipe, plans, groups, run_dir):
         included, validation not), and the precision of its steps.
 
     Raises:
-        KerastlError: the loss became infinite or NaN.
+        KerastlError: the training diverged, memory ran out, or the state is damaged.
+        Stopped: the process was asked to end, and the state is kept.
     """
-    run_dir, rows = Path(run_dir), []
+    run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    return [
-        _run_phase(model, data, recipe, it, groups, run_dir, number, len(plans), rows)
-        for number, it in enumerate(plans)
-    ]
+    if not resume:
+        state.restart(run_dir)
+    done, rows = state.resume_phases(run_dir, model)
+    if done:
+        _leave(model, plans[len(done) - 1])
+    for number, it in enumerate(plans[len(done) :], start=len(done)):
+        with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe):
+            summary, rows = _run_phase(model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop)
+            done.append(summary)
+            state.keep_phases(run_dir, model, done, rows)
+        if stop.asked:
+            raise Stopped(f"phase {it.phase.name!r} is done, and the state is kept", stop.asked)
+    return done
 
 
-def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows):
+def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop):
+    """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
+    keras.utils.set_random_seed(_phase_seed(recipe, number))
+    began = time.perf_counter()
     learner = make_learner(model, data, recipe, it, seed=recipe.seed)
-    best = run_dir / "checkpoints" / f"{number + 1}-{it.phase.name}.weights.h5"
-    before, began = len(rows), time.perf_counter()
     with quieted(learner.whole, it.quiet), precision(learner.whole, learner.precision):
         optimizers = compile_learner(learner, it, groups, recipe)
-        recorder = HistoryRows(run_dir / "history.csv", rows, it.phase.name, optimizers, list(groups))
-        progress = PhaseProgress(it.phase.name, number + 1, phases)
-        logs = keras.callbacks.TensorBoard(run_dir / "logs" / f"{number + 1}-{it.phase.name}", write_graph=False)
-        train, validation = phase_batches(learner, data, recipe, it, number)
+        name, phase = f"{number + 1}-{it.phase.name}", it.phase
+        best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
+        watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
+        recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups))
+        logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
+        progress = PhaseProgress(phase.name, number + 1, phases)
+        callbacks = [*_choosing(phase, best), watch, recorder, logs, progress]
+        keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
         try:
-            learner.model.fit(
-                train,
-                epochs=it.epochs,
-                steps_per_epoch=it.steps_per_epoch,
-                validation_data=validation,
-                class_weight=_class_weights(data, recipe),
-                callbacks=[*_choosing(it.phase, best), recorder, logs, progress],
-                verbose=0,
-                shuffle=False,
-            )
+            _all_epochs(learner, data, recipe, it, number, [*callbacks, keeper])
         finally:
             progress.bar.close()
-    seconds = learner.seconds + time.perf_counter() - began
-    if it.phase.monitor:
-        learner.model.load_weights(best)
+    if best:
+        learner.model.load_weights(best.file)
     _give_back(learner, model, it)
-    epochs = len(rows) - before
-    images = epochs * len(data.train) * recipe.data.repeat
+    epochs = sum(row["phase"] == phase.name for row in recorder.rows)
+    images = recorder.training_steps / it.steps_per_epoch * len(data.train) * recipe.data.repeat
     return {
-        "name": it.phase.name,
+        "name": phase.name,
         "epochs": epochs,
-        "best_epoch": _best_epoch(it.phase, rows[before:]),
+        "best_epoch": best.best_epoch if best else None,
         "steps": epochs * it.steps_per_epoch,
-        "seconds": round(seconds, 2),
+        "seconds": round(keeper.spent, 2),
         "feature_seconds": round(learner.seconds, 2),
         "images_per_second": round(images / recorder.training_seconds, 1),
         "precision": learner.precision,
-    }
+    }, recorder.rows
+
+
+def _phase_seed(recipe, number):
+    """What a phase draws depends on the seed and on which phase it is, not on what the process did before."""
+    return int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
+
+
+def _all_epochs(learner, data, recipe, it, number, callbacks):
+    """The epochs of a phase that are left; one that was begun before the process was killed is ended first."""
+    keeper = callbacks[-1]
+    keeper.begin(learner)
+    while True:
+        first_step = keeper.epoch * it.steps_per_epoch + keeper.step
+        train, validation = phase_batches(learner, data, recipe, it, number, first_step)
+        learner.model.fit(
+            train,
+            initial_epoch=keeper.epoch,
+            epochs=it.epochs,
+            steps_per_epoch=it.steps_per_epoch - keeper.step,
+            validation_data=validation,
+            class_weight=_class_weights(data, recipe),
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
+        if not keeper.cut:
+            return
 
 
 def compile_learner(learner, it, groups, recipe):
@@ -140,8 +179,8 @@ def _check_compiled_resize(model):
         )
 
 
-def phase_batches(learner, data, recipe, it, number):
-    """All training steps of a phase, and its validation steps, which may be None."""
+def phase_batches(learner, data, recipe, it, number, first_step=0):
+    """The training steps of a phase from one on, and its validation steps, which may be None."""
     classes = len(data.class_names)
     train = training_batches(
         learner.train,
@@ -152,6 +191,7 @@ def phase_batches(learner, data, recipe, it, number):
         repeat=recipe.data.repeat,
         augment_spec=learner.augment,
         label_smoothing=recipe.train.label_smoothing,
+        first_step=first_step,
         views=learner.views,
     )
     if learner.validation is None:
@@ -172,22 +212,23 @@ def _give_back(learner, model, it):
     """Leave the user's model as the phase leaves it: weights, trainable flags, compiled."""
     if learner.whole is not model:
         copy_weights(learner.whole, model)
-        apply(model, it)
     if learner.model is not model:
-        model.compile(loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+        _leave(model, it)
+
+
+def _leave(model, it):
+    apply(model, it)
+    model.compile(loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 
 
 def _choosing(phase, best):
     """Callbacks that decide with which weights the phase ends; the moving average has to be in place before they look."""
-    callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if phase.optimizer.ema else []
-    if phase.monitor:
-        best.parent.mkdir(parents=True, exist_ok=True)
-        callbacks.append(
-            keras.callbacks.ModelCheckpoint(best, monitor=phase.monitor, save_best_only=True, save_weights_only=True)
-        )
-    if phase.early_stopping:
-        callbacks.append(keras.callbacks.EarlyStopping(monitor=phase.monitor, patience=phase.early_stopping.patience))
-    return callbacks
+    stop = phase.early_stopping
+    return [
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if phase.optimizer.ema else []),
+        *([best] if best else []),
+        *([keras.callbacks.EarlyStopping(monitor=phase.monitor, patience=stop.patience)] if stop else []),
+    ]
 
 
 def _class_weights(data, recipe):
@@ -198,10 +239,3 @@ def _class_weights(data, recipe):
     return dict(
         zip(present.tolist(), compute_class_weight("balanced", classes=present, y=labels).tolist(), strict=True)
     )
-
-
-def _best_epoch(phase, rows):
-    if not phase.monitor:
-        return None
-    scores = [row[phase.monitor] for row in rows]
-    return int(np.argmin(scores) if phase.monitor == "val_loss" else np.argmax(scores)) + 1

@@ -1,13 +1,12 @@
 """history.csv: a row for every epoch of every phase."""
 
 import csv
-import math
 import time
 from pathlib import Path
 
 import keras
 
-from kerastl.errors import KerastlError
+from kerastl.files import whole
 
 COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
@@ -23,42 +22,36 @@ class HistoryRows(keras.callbacks.Callback):
         groups: names of all groups, for the learning rate columns.
 
     Attributes:
-        training_seconds: spent in training steps so far, validation apart.
+        training_seconds, training_steps: so far, in this and earlier processes; validation apart.
     """
 
     def __init__(self, path, rows, phase, optimizers, groups):
         super().__init__()
         self.path, self.rows, self.phase, self.optimizers, self.groups = path, rows, phase, optimizers, groups
-        self.training_seconds = 0.0
+        self.training_seconds, self.training_steps = 0.0, 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.last_step = time.perf_counter()
+        self.last_step, self.steps = time.perf_counter(), batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
         self.training_seconds += self.last_step - self.began
+        self.training_steps += self.steps
         rates = {f"lr_{group}": float(optimizer.learning_rate) for group, optimizer in self.optimizers.items()}
         row = {"phase": self.phase, "epoch": epoch + 1, **{name: logs[name] for name in COLUMNS if name in logs}}
         row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}
-        if not math.isfinite(logs["loss"]):
-            raise KerastlError(
-                f"phase {self.phase!r}, epoch {epoch + 1}: the loss became {logs['loss']} at learning rates {rates}; lower them "
-                "(--set train.learning_rate_scale=0.1) or clip gradients (phases.N.optimizer.clip_norm=1)"
-            )
         self.rows.append(row)
         write_csv(self.path, self.rows, (*COLUMNS, *(f"lr_{group}" for group in self.groups)))
 
 
 def write_csv(path, rows, columns):
-    """Write a table in one move: the file is the old one or the new one, never half of it."""
-    temporary = Path(path).with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    """Write a table, whole or not at all."""
+    with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
 
 
 def read_history(path):

@@ -1,0 +1,190 @@
+"""Runs that are killed (SIGKILL) and resumed: how many end as the one that was left alone, to the bit.
+
+    python benchmarks/kills.py [KILLS] [SEED]
+
+Half of the kills come at a random moment; half at a random write: as a file is forced to the disk or takes its place, which a
+random moment seldom hits. One run in two is killed a second time on its way. Compared are the weights, the history, the metrics
+(but for times and memory), the predictions and the exports. Each run has a feature cache of its own; the small network has two
+phases with cached views, dropout, moving averages, early stopping and rates by group.
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from kerastl import recipe
+from kerastl.run import train  # imported, not started: every run is a fork of this process
+from kerastl.train.history import read_history
+
+PHASES = [
+    {
+        "name": "head",
+        "trainable": "head",
+        "epochs": 4,
+        "optimizer": {"learning_rate": 1e-2},
+        "early_stopping": {"patience": 2},
+    },
+    {
+        "name": "upper",
+        "trainable": ["stage3", "stage4", "head"],
+        "epochs": 3,
+        "keep_best": True,
+        "optimizer": {"name": "adamw", "ema": 0.9, "learning_rate": {"stage3": 1e-4, "stage4": 1e-3, "head": 1e-2}},
+        "schedule": {"name": "one-cycle"},
+    },
+    {
+        "name": "all",
+        "trainable": "all",
+        "epochs": 2,
+        "optimizer": {"name": "sgd", "momentum": 0.9, "learning_rate": 1e-3},
+    },
+]
+SETTINGS = {
+    "baseline": None,
+    "data.limit": 300,
+    "data.repeat": 1,
+    "data.validation": 0.2,
+    "model.backbone": "SmallCNN",
+    "model.weights": "none",
+    "model.image_size": 32,
+    "model.options": {},
+    "model.head.dropout": 0.2,
+    "augment.flip": "horizontal",
+    "train.views": 2,
+    "train.batch_size": 16,
+    "train.epochs_scale": 1.0,
+    "train.deterministic": True,
+    "train.checkpoint_minutes": 0.002,
+    "phases": PHASES,
+}
+TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
+
+
+def begin(folder, deadly_write=None):
+    """Start, or go on with, the run in a folder, in a process of its own; gives its number."""
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    silence = os.open(folder.parent / f"{folder.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(silence, 1), os.dup2(silence, 2)
+    os.environ["KERAS_HOME"] = str(folder.parent / f"{folder.name}.home")
+    if deadly_write is not None:
+        die_at(deadly_write)
+    try:
+        train(
+            recipe("quickstart", **SETTINGS, **{"export.folder": str(folder.parent / f"{folder.name}.exports")}),
+            folder,
+            resume=True,
+        )
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def die_at(number):
+    """Let this process kill itself at the n-th write: before a file is forced to the disk, or takes its place, or after."""
+    left = [number]
+
+    def deadly(function):
+        def call(*arguments, **keywords):
+            for act in (lambda: None, lambda: function(*arguments, **keywords)):
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                result = act()
+            return result
+
+        return call
+
+    os.fsync = deadly(os.fsync)
+    pathlib.Path.replace = deadly(pathlib.Path.replace)
+
+
+def ended(child):
+    """Wait for a process; whether it ended by itself and well."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def result(folder):
+    """What a run gave, without what no two runs share."""
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+        return [timeless(item) for item in value] if isinstance(value, list) else value
+
+    metrics = timeless(json.loads((folder / "metrics.json").read_text()))
+    del metrics["recipe"]["export"]  # its folder is this run's own
+    exports = {name: it["max_difference"] for name, it in metrics.pop("exports").items()}
+    rows = [timeless(row) for row in read_history(folder / "history.csv")]
+    with np.load(folder / "predictions_test.npz") as saved:
+        predictions = saved["probabilities"].tobytes()
+    import h5py
+
+    weights = {}
+    with h5py.File(folder.parent / f"{folder.name}.exports" / "quickstart" / "model.h5") as file:
+        file["model_weights"].visititems(
+            lambda name, it: weights.update({name: it[()].tobytes()}) if isinstance(it, h5py.Dataset) else None
+        )
+    leftovers = [str(path) for path in folder.rglob(".*")] + [str(path) for path in folder.glob("state")]
+    return {
+        "metrics": metrics,
+        "history": rows,
+        "predictions": predictions,
+        "weights": weights,
+        "exports": exports,
+        "leftovers": leftovers,
+    }
+
+
+def main(kills, seed):
+    home, draw = Path(tempfile.mkdtemp()), random.Random(seed)
+    began = time.perf_counter()
+    assert ended(begin(home / "reference")), (home / "reference.log").read_text()
+    seconds, reference = time.perf_counter() - began, result(home / "reference")
+    print(f"left alone: {seconds:.0f} s, test accuracy {reference['metrics']['test']['accuracy']:.4f}", flush=True)
+    killed = survived = number = 0
+    while killed < kills:
+        number += 1
+        run, times, kinds = home / f"{number:03d}", draw.choice([1, 1, 2]), []
+        for _ in range(times):
+            by_time = draw.random() < 0.5
+            child = begin(run, None if by_time else draw.randint(1, 300))
+            if by_time:
+                moment = draw.uniform(0.2, seconds)
+                time.sleep(moment)
+                os.kill(child, signal.SIGKILL)
+            died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+            kinds += [f"at {moment:.1f} s" if by_time else "at a write"] if died else []
+        if not kinds:
+            shutil.rmtree(run, ignore_errors=True)
+            continue
+        well = ended(begin(run))
+        gave = result(run) if well else {}
+        different = [name for name in reference if gave.get(name) != reference[name]]
+        killed, survived = killed + len(kinds), survived + (len(kinds) if not different else 0)
+        told = "the same bits" if not different else f"DIFFERS in {', '.join(different)}, see {run}.log"
+        print(f"{killed:3} killed {' and '.join(kinds)}: {told}", flush=True)
+        if not different:
+            for path in home.glob(f"{run.name}*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"{survived} of {killed} kills survived, to the bit", flush=True)
+
+
+if __name__ == "__main__":
+    main(*(int(it) for it in (*sys.argv[1:], *("50", "0")[len(sys.argv) - 1 :])))

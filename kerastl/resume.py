@@ -1,0 +1,99 @@
+"""Whether a run can go on: what it was begun with against what is there now."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from kerastl.circumstances import versions
+from kerastl.errors import UserError
+from kerastl.files import write_json
+from kerastl.strict import dump
+from kerastl.train.state import FOLDER
+
+ORIGIN = FOLDER / "run.json"
+# Keys by how they begin. They change nothing of the training, or only where its files are:
+FREE = ("recipe.export.", "recipe.data.dir", "recipe.train.checkpoint_minutes", "recipe.train.cache_budget.")
+# The run can go on, though not to the same bits:
+FORCIBLE = (
+    "versions.",
+    "recipe.name",
+    "recipe.description",
+    "recipe.evaluate.",
+    "recipe.baseline.",
+    "recipe.train.learning_rate_scale",
+    "recipe.train.evaluation_batch",
+    "recipe.train.deterministic",
+)
+
+
+def origin(spec, data, model):
+    """What decides the result of a run, as a table.
+
+    Args:
+        spec: a `Recipe`.
+        data: its `Data`.
+        model: as it was built, with the weights it begins with.
+    """
+    return {
+        "recipe": dump(spec),
+        "data": {name: _digest_of_images(getattr(data, name)) for name in ("train", "validation", "test")},
+        "first_weights": _digest(*(np.ascontiguousarray(weight) for weight in model.weights)),
+        "versions": versions(),
+    }
+
+
+def begun(folder):
+    """Whether a folder holds a run that has not ended."""
+    return (folder / ORIGIN).is_file()
+
+
+def finished(folder):
+    """Whether a folder holds a run that has ended."""
+    return (folder / "metrics.json").is_file() and not (folder / FOLDER).exists()
+
+
+def begin(folder, now):
+    """Write down what a run begins with."""
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(folder / ORIGIN, now)
+
+
+def check(folder, now, force=False):
+    """Refuse to go on with what would be another run.
+
+    Args:
+        folder: of the run.
+        now: what `origin` gives today.
+        force: let pass what only costs the equality of the bits.
+
+    Raises:
+        UserError: something differs; it is named, with what can be done.
+    """
+    before, now = (_flat(table) for table in (json.loads((folder / ORIGIN).read_text(encoding="utf-8")), now))
+    different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    different = [key for key in different if not key.startswith(FREE)]
+    fatal = [key for key in different if not key.startswith(FORCIBLE)]
+    if different and (fatal or not force):
+        shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in fatal or different)
+        remedy = "a run cannot go on with that: start a new one (--out)" if fatal else "--force goes on all the same"
+        raise UserError(f"{folder}: this run was begun otherwise: {shown}; {remedy}")
+
+
+def _flat(value, path=""):
+    """A table as dotted keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        return {path: value}
+    return {key: leaf for name, item in items for key, leaf in _flat(item, f"{path}.{name}" if path else name).items()}
+
+
+def _digest_of_images(images):
+    return images and _digest(images.digests, np.ascontiguousarray(images.labels))
+
+
+def _digest(*arrays):
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,217 @@
+"""Where a run stands, on disk: what it takes to go on from there as if nothing had happened.
+
+    state/run.json      what the run is of: recipe, data, weights it began with, versions
+    state/phases.npz    the model as the last finished phase left it, and what the finished phases gave
+    state/step.npz      in the middle of a phase: what has moved since it began, and how far it is
+
+Order and augmentation are functions of the seed, the phase and the step, so nothing has to be said of them.
+"""
+
+import json
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerastl.errors import KerastlError
+from kerastl.files import remove, whole
+from kerastl.train.stopping import Stopped
+
+FOLDER = Path("state")
+PHASES, STEP = FOLDER / "phases.npz", FOLDER / "step.npz"
+# What callbacks remember between epochs.
+REMEMBERED = {
+    "SwapEMAWeights": ("_ema_weights_in_model",),
+    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "BestWeights": ("best", "best_epoch"),
+    "HistoryRows": ("rows", "training_seconds", "training_steps"),
+}
+
+
+def save(path, variables, about):
+    """Write variables and a table in one file, whole or not at all.
+
+    Args:
+        path: of the .npz.
+        variables: a dict from name to Keras variable or array.
+        about: a table of plain values.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.asarray(variable) for name, variable in variables.items()}
+    with whole(path) as temporary:
+        np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
+
+
+def load(path):
+    """What `save` wrote: arrays by name, and the table; nothing where there is no file.
+
+    Raises:
+        KerastlError: the file is damaged.
+    """
+    if not path.exists():
+        return {}, {}
+    try:
+        with np.load(path) as file:  # no pickle; every member is checked against its checksum
+            arrays = {name: file[name] for name in file.files}
+        return arrays, json.loads(str(arrays.pop("about")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise KerastlError(
+            f"{path}: is damaged ({error}); expected what kerastl wrote. Delete it to go on from the state before it, or "
+            "start a new run"
+        ) from None
+
+
+def variables_of(layers):
+    """All that layers hold, by name: weights, statistics, and how far their random draws are."""
+    return {f"{layer.name}/{place}": it for layer in layers for place, it in enumerate(layer.variables)}
+
+
+def assign(variables, arrays, prefix=""):
+    """Give variables the values of the arrays of the same name."""
+    for name, variable in variables.items():
+        variable.assign(arrays[prefix + name])
+
+
+def restart(run_dir):
+    """Delete what the phases of an earlier run left."""
+    for file in (PHASES, STEP):
+        remove(run_dir / file)
+
+
+def forget(run_dir):
+    """Delete the state of a run that has ended."""
+    remove(run_dir / FOLDER)
+
+
+def keep_phases(run_dir, model, done, rows):
+    """Keep what the finished phases gave: the model, their summaries and the rows of the history."""
+    save(run_dir / PHASES, variables_of(model.layers), {"done": done, "rows": rows})
+    remove(run_dir / STEP)
+
+
+def resume_phases(run_dir, model):
+    """Give the model what `keep_phases` kept.
+
+    Returns:
+        The summaries of the finished phases, and the rows of the history; empty lists where none is finished.
+    """
+    arrays, about = load(run_dir / PHASES)
+    if arrays:
+        assign(variables_of(model.layers), arrays)
+    return about.get("done", []), about.get("rows", [])
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keeps the state of a phase: after each epoch, after some seconds, and when the process is asked to stop.
+
+    It stands last among the callbacks, so that the others have done their part.
+
+    Args:
+        run_dir: folder of the run.
+        phase_plan: a `PhasePlan`.
+        callbacks: the others.
+        watch: the `Divergence` that looks at what is going to be kept.
+        stop: a `Stop`: whether the process was asked to end.
+        pause: seconds between two states within an epoch.
+        began: when the phase began, by `time.perf_counter`.
+
+    Attributes:
+        epoch, step: where the next call of `model.fit` begins: epochs, and steps of that epoch.
+        cut: that call was ended after an epoch with fewer steps than the others; one more is needed.
+    """
+
+    def __init__(self, run_dir, phase_plan, callbacks, watch, stop, pause, began):
+        super().__init__()
+        self.path, self.plan, self.callbacks, self.watch = run_dir / STEP, phase_plan, callbacks, watch
+        self.stop, self.pause, self.began = stop, pause, began
+        self.arrays, self.about, self.epoch, self.step, self.cut = {}, {}, 0, 0, False
+
+    def begin(self, learner):
+        """Take up the state of this phase, if one was kept.
+
+        Args:
+            learner: a compiled `Learner`.
+        """
+        self.layers = [it for it in learner.model.layers if it.trainable or hasattr(it, "seed_generator")]
+        arrays, about = load(self.path)
+        if about.get("phase") == self.plan.phase.name:
+            self.began -= about["seconds"]
+            self._go_on(arrays, about)
+
+    def _go_on(self, arrays, about):
+        self.arrays, self.about, self.step = arrays, about, about["step"]
+        self.epoch = self.plan.epochs if about["stopped"] else about["epoch"]
+
+    @property
+    def spent(self):
+        """Seconds in this phase so far, those of earlier processes included."""
+        return time.perf_counter() - self.began
+
+    def snapshot(self, epoch, step):
+        """All that decides what comes next, which is a step of an epoch: arrays by name, and a table."""
+        kept = {
+            "model": variables_of(self.layers),
+            "optimizer": _numbered(self.model.optimizer.variables),
+            "metric": _numbered(self.model.metrics_variables if step else []),
+        }
+        arrays = {f"{kind}/{name}": np.array(it) for kind, named in kept.items() for name, it in named.items()}
+        self.watch.check(arrays)
+        remembered = {
+            name: {attribute: getattr(callback, attribute) for attribute in REMEMBERED[name]}
+            for callback in self.callbacks
+            if (name := type(callback).__name__) in REMEMBERED
+        }
+        where = {"phase": self.plan.phase.name, "epoch": epoch, "step": step, "stopped": bool(self.model.stop_training)}
+        return arrays, {**where, "seconds": self.spent, "callbacks": remembered}
+
+    def on_train_begin(self, logs=None):
+        self.kept, self.cut = time.perf_counter(), False
+        if not self.arrays:
+            return
+        self.model.optimizer.build(self.model.trainable_variables)
+        assign(variables_of(self.layers), self.arrays, "model/")
+        assign(_numbered(self.model.optimizer.variables), self.arrays, "optimizer/")
+        for callback in self.callbacks:
+            for attribute, value in self.about["callbacks"].get(type(callback).__name__, {}).items():
+                setattr(callback, attribute, value)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        if self.step:
+            assign(_numbered(_built_metrics(self.model)), self.arrays, "metric/")
+        self.arrays = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = self.step + batch + 1
+        late = time.perf_counter() - self.kept > self.pause
+        if done < self.plan.steps_per_epoch and (late or self.stop.asked):
+            self._keep(*self.snapshot(self.epoch, done))
+
+    def on_epoch_end(self, epoch, logs=None):
+        arrays, about = self.snapshot(epoch + 1, 0)
+        if self.step:
+            self._go_on(arrays, about)
+            self.cut = self.model.stop_training = True
+        self._keep(arrays, about)
+
+    def _keep(self, arrays, about):
+        save(self.path, arrays, about)
+        self.kept = time.perf_counter()
+        if self.stop.asked:
+            where = f"in phase {about['phase']!r}, epoch {about['epoch'] + 1}, before step {about['step'] + 1}"
+            told = f"stopped by {signal.Signals(self.stop.asked).name}; the state is kept: {where}"
+            raise Stopped(told, self.stop.asked)
+
+
+def _numbered(variables):
+    return {str(place): it for place, it in enumerate(variables)}
+
+
+def _built_metrics(model):
+    """The variables of the metrics; Keras makes them when it first sees what they are computed from."""
+    nothing = np.zeros((1, model.output_shape[-1]), "float32")
+    model.compute_metrics(None, nothing, nothing)
+    return model.metrics_variables
