@@ -20,6 +20,8 @@ from kerastl.schema import Phase, Recipe
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
 OWN_PHASES = "own phases"
+# What tomllib raises: TOMLDecodeError is a ValueError, as is a number of thousands of digits; brackets can be too deep.
+NOT_TOML = (ValueError, RecursionError)
 __all__ = [
     "Phase",
     "Recipe",
@@ -95,7 +97,7 @@ def parse_value(text):
     """A TOML value, or the text itself where it is none: `0.1`, `true`, `[1, 2]`, `horizontal`."""
     try:
         return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except NOT_TOML:
         return text.strip()
 
 
@@ -157,16 +159,14 @@ def _child(table, step, dotted, fresh):
 
 
 def _place(items, step, dotted):
-    if not step.isdigit() or int(step) >= len(items):
+    if not step.isdecimal() or int(step) >= len(items):
         raise RecipeError(f"--set {dotted}: found {step!r}; expected a number from 0 to {len(items) - 1}")
     return int(step)
 
 
 def _find(spec):
     if Path(spec).suffix == ".toml":
-        if Path(spec).is_file():
-            return Path(spec)
-        raise RecipeError(f"{spec}: no such file; expected a recipe in TOML, or one of: {', '.join(names())}")
+        return Path(spec)
     if str(spec) in names():
         return RECIPES / f"{spec}.toml"
     raise RecipeError(f"no recipe {str(spec)!r}; {strict.suggest(spec, names())}, or the path of a .toml file")
@@ -181,7 +181,9 @@ def _find_strategy(name, source):
 def _read_toml(path):
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from None
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file; expected a recipe in TOML, or one of: {', '.join(names())}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
+    except NOT_TOML as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from None

@@ -271,7 +271,7 @@ class Recipe:
     description: str = key(doc="one line for the table of recipes")
     name: str = key("", "the file's name when absent")
     strategy: str = key("", "a named list of phases; beside [[phases]], the name of what they are a version of")
-    seed: int = key(0, "fixes splits, order, augmentation, initial weights and dropout", at_least=0)
+    seed: int = key(0, "fixes splits, order, augmentation, initial weights and dropout", at_least=0, at_most=2**32 - 1)
     data: DataSpec = key(doc="a table {name, ...}")
     augment: AugmentSpec = key(AugmentSpec, "nothing when absent")
     model: ModelSpec = key(doc="a table {backbone, ...}")

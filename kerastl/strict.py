@@ -8,6 +8,7 @@ what is valid.
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
 
@@ -121,10 +122,10 @@ def _convert(value, hint, source, path, origins):
         return tuple(_convert(item, arguments[0], source, (*path, i), origins) for i, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {name: _convert(item, arguments[1], source, (*path, name), origins) for name, item in value.items()}
-    if hint is typing.Any or (isinstance(hint, type) and type(value) is hint):
-        return value
-    if hint is float and type(value) is int:
+    if hint is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:  # neither inf nor nan
         return float(value)
+    if hint is typing.Any or (hint is not float and isinstance(hint, type) and type(value) is hint):
+        return value
     tail = f"; {suggest(value, arguments)}" if origin is typing.Literal else f"; expected {expected(hint)}"
     raise _error(source, path, origins, f"found {_show(value)}{tail}")
 

@@ -6,9 +6,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from kerastl.recipe import recipe
+
+# HYPOTHESIS_PROFILE=thorough tries many more examples, new ones each time.
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_addoption(parser):

@@ -4,7 +4,7 @@ import pytest
 
 from kerastl import recipe as recipes
 from kerastl.errors import RecipeError
-from kerastl.recipe import keys, names, override, parse_override, recipe, strategy_names, to_toml
+from kerastl.recipe import keys, names, override, parse_override, parse_value, recipe, strategy_names, to_toml
 from kerastl.schema import EarlyStopping, LastLayers, Normalize, Recipe
 
 GOOD = """
@@ -94,7 +94,10 @@ MISTAKES = [
     ('strategy = "fulll"\n' + GOOD.split("[[phases]]")[0], ["strategy: found 'fulll'", "did you mean 'full'?"]),
     ('name = "../../elsewhere"\n' + GOOD, ["name: found '../../elsewhere'", "files are named after it"]),
     (GOOD.replace('name = "one"', 'name = "a/b"'), ["phases.0: name: found 'a/b'"]),
+    ("seed = 4_294_967_296\n" + GOOD, ["seed: found 4294967296", "at most 4294967295"]),
     ("not toml", ["mine.toml: not TOML"]),
+    ("seed = " + "[" * 3000, ["mine.toml: not TOML"]),
+    ("seed = " + "9" * 5000, ["mine.toml: not TOML"]),
 ]
 
 
@@ -112,6 +115,7 @@ def test_mistakes(tmp_path, text, told):
     [
         ("cifar10-finetune-frist", "did you mean 'cifar10-finetune-first'?"),
         ("nowhere.toml", "nowhere.toml: no such file"),
+        ("a" * 5000 + ".toml", "cannot be read: .*File name too long"),
         ("nothing-like-it", "valid: cifar10-best-cpu"),
     ],
 )
@@ -151,6 +155,7 @@ BAD_OVERRIDES = [
     ({"model.image_sise": 1}, "--set model.image_sise=1: "),
     ({"phases.2.epochs": 1}, "--set phases.2.epochs: found '2'; expected a number from 0 to 1"),
     ({"phases.first.epochs": 1}, "expected a number from 0 to 1"),
+    ({"phases.².epochs": 1}, "found '²'; expected a number from 0 to 1"),
     ({"data.limit": 0}, "--set data.limit=0: found 0; expected a number at least 1"),
 ]
 
@@ -165,6 +170,11 @@ def test_bad_overrides_name_themselves(values, told):
 def test_an_override_without_a_value():
     with pytest.raises(RecipeError, match="no '='"):
         parse_override("model.image_size")
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, "9" * 5000])
+def test_a_value_that_is_too_much_for_toml_is_text(text):
+    assert parse_value(text) == text
 
 
 def test_a_strategy_replaces_phases_and_overrides_apply_to_it():

@@ -1,5 +1,6 @@
 """Strict reading: what is accepted, and what each mistake is told."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,6 +54,9 @@ REFUSED = [
     ({"share": "half"}, ["share: found 'half'", "a number"]),
     ({"share": True}, ["share: found True", "a number"]),
     ({"share": 1.0}, ["share: found 1.0", "below 1.0"]),
+    ({"share": math.nan}, ["share: found nan", "a number"]),
+    ({"rates": math.inf}, ["rates: found inf", "a number"]),
+    ({"rates": 10**400}, ["rates: found 1000000", "a number"]),
     ({"share": -0.1}, ["at least 0.0"]),
     ({"flag": 1}, ["flag: found 1", "true or false"]),
     ({"colour": "bleu"}, ["colour: found 'bleu'", "did you mean 'blue'?", "red, blue"]),

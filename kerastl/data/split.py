@@ -44,7 +44,8 @@ def split(source, spec, seed):
     The test split is the dataset's own, or a held-out share where it has none; so is the validation split, and a share of 0
     means that everything but the test split trains. `limit` first keeps so many training images,
     and the validation share comes out of those: with few labels, validation has few as well. An exact duplicate across two
-    splits is reported; where kerastl made the split itself, the copy in the larger one is removed.
+    splits is reported; where kerastl made one of the two itself, the copy is removed from train, or from validation where the
+    other is in test.
 
     Args:
         source: a `Source`.
@@ -55,7 +56,7 @@ def split(source, spec, seed):
         `Data`.
 
     Raises:
-        UserError: a share or limit that leaves a class without images.
+        UserError: shares, a limit or duplicates that leave a class without images to train on, or validation without any.
     """
     train, validation, test, duplicates = source.train, source.validation, source.test, {}
     own_test = test is None
@@ -70,8 +71,9 @@ def split(source, spec, seed):
         train, validation = _draw(train, spec.validation, seed, "data.validation")
     if validation is not None:
         train, duplicates["train-validation"] = _without(train, validation, remove=own_validation)
-        validation, duplicates["validation-test"] = _without(validation, test, remove=own_validation)
+        validation, duplicates["validation-test"] = _without(validation, test, remove=own_validation or own_test)
     train, duplicates["train-test"] = _without(train, test, remove=own_test)
+    _check(source, train, validation)
     return Data(train, validation, test, source.class_names, source.superclasses, duplicates)
 
 
@@ -82,12 +84,27 @@ def _draw(images, held_out, seed, key):
             np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed
         )
     except ValueError as error:
-        counts = np.bincount(images.labels)
+        counts = np.bincount(images.labels, minlength=1)
         raise UserError(
             f"{key} cannot be honoured for {len(images)} images in {np.count_nonzero(counts)} classes "
-            f"(the smallest has {counts[counts > 0].min()}): {error}"
+            f"(the smallest has {min(counts[counts > 0], default=0)}): {error}"
         ) from None
     return images.subset(np.sort(stays)), images.subset(np.sort(goes))
+
+
+def _check(source, train, validation):
+    """Every class trains, and validation is not empty."""
+    lost = [source.class_names[label] for label in np.setdiff1d(source.train.labels, train.labels)]
+    if lost:
+        raise UserError(
+            f"{len(train)} of {len(source.train)} images are left to train on after data.limit, the held-out shares and the "
+            f"removal of exact duplicates, none of them of {', '.join(lost[:5])}{', ...' * (len(lost) > 5)}; expected some of "
+            "every class: raise data.limit, lower data.validation or data.test, or take the duplicates out"
+        )
+    if validation is not None and not len(validation):
+        raise UserError(
+            "data.validation: every image held out is an exact copy of a test image; raise it, or take the duplicates out"
+        )
 
 
 def _without(images, others, remove):

@@ -24,7 +24,7 @@ def make_schedule(spec, rate, epochs, steps_per_epoch):
     Example:
         >>> from kerastl.schema import ScheduleSpec
         >>> schedule = make_schedule(ScheduleSpec("step", every=10), 0.1, epochs=20, steps_per_epoch=5)
-        >>> round(float(schedule(49)), 4), round(float(schedule(51)), 4)
+        >>> round(float(schedule(49)), 4), round(float(schedule(50)), 4)
         (0.1, 0.01)
     """
     make = {"constant": _constant, "step": _step, "cosine": _cosine, "one-cycle": _one_cycle}[spec.name]
@@ -36,11 +36,8 @@ def _constant(spec, rate, epochs, steps_per_epoch):
 
 
 def _step(spec, rate, epochs, steps_per_epoch):
-    drops = [n for n in range(1, epochs + 1) if n * spec.every < epochs]
-    if not drops:
-        return rate
-    boundaries = [round(n * spec.every * steps_per_epoch) for n in drops]
-    return SCHEDULES.PiecewiseConstantDecay(boundaries, [rate * spec.factor**n for n in range(len(drops) + 1)])
+    steps = max(1.0, spec.every * steps_per_epoch)
+    return SCHEDULES.ExponentialDecay(rate, steps, spec.factor, staircase=True)
 
 
 def _cosine(spec, rate, epochs, steps_per_epoch):
@@ -53,7 +50,7 @@ def _one_cycle(spec, rate, epochs, steps_per_epoch):
 
 
 def _warmed_cosine(rate, start, end, warmup, steps):
-    climb = round(warmup * steps)
+    climb = min(round(warmup * steps), steps - 1)  # one step at least learns at the full rate
     if not climb:
         return SCHEDULES.CosineDecay(rate, steps, alpha=end)
-    return SCHEDULES.CosineDecay(rate * start, max(1, steps - climb), alpha=end, warmup_target=rate, warmup_steps=climb)
+    return SCHEDULES.CosineDecay(rate * start, steps - climb, alpha=end, warmup_target=rate, warmup_steps=climb)

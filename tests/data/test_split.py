@@ -79,6 +79,41 @@ def test_duplicates_across_a_split_of_ours_are_removed():
     assert data.duplicates["train-test"]["removed"] == data.duplicates["train-test"]["found"] > 0
 
 
+def test_a_test_split_of_ours_shares_nothing_with_the_dataset_s_validation():
+    own = source(test=0, validation=numbered(200))
+    data = split(own, DataSpec("x", test=0.2), 0)
+    assert not numbers(data.validation) & numbers(data.test)
+    assert data.duplicates["validation-test"]["removed"] == data.duplicates["validation-test"]["found"] > 0
+
+
+def labelled(*counts, pixels=numbered):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return Source(tuple("abcd"), Images(pixels(len(labels)).pixels, labels), test=numbered(8, start=1000))
+
+
+def alike(n):
+    return Images(np.zeros((n, 2, 2, 3), np.uint8), np.arange(n) % 4)
+
+
+LEFT_OUT = [
+    (labelled(300, 300, 300, 2), {"limit": 8, "validation": 0}, "8 of 902 images are left .*, none of them of d; "),
+    (labelled(4, 4, 4, pixels=alike), {"validation": 0.4}, "^0 of 12 images are left .*, none of them of a, b, c; "),
+    (Source(tuple("abcd"), alike(40), validation=alike(8)), {}, "none of them of a, b, c, d"),
+    (
+        Source(tuple("abcd"), numbered(40, start=1).joined(alike(40)), validation=alike(8)),
+        {},
+        "data.validation: every image held out is an exact copy of a test image",
+    ),
+    (Source(tuple("abcd"), numbered(0), test=alike(8)), {}, "0 images in 0 classes .the smallest has 0"),
+]
+
+
+@pytest.mark.parametrize(("source", "shares", "told"), LEFT_OUT)
+def test_what_nothing_is_left_of(source, shares, told):
+    with pytest.raises(UserError, match=told):
+        split(source, DataSpec("x", **shares), 0)
+
+
 @pytest.mark.parametrize(
     ("spec", "key"),
     [(DataSpec("x", validation=0.001), "data.validation"), (DataSpec("x", limit=2), "data.limit")],
