@@ -20,6 +20,10 @@ from kerastl.schema import Phase, Recipe
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
 OWN_PHASES = "own phases"
+# A recipe may come from a stranger. Ours have some 2,000 bytes and nest four deep; time and memory of reading stay bounded.
+MOST_BYTES = 1_000_000
+MOST_DOTS = 100  # in one line: each dot of a key is a table, and tomllib's work grows with their cube
+MOST_DEPTH = 20
 __all__ = [
     "Phase",
     "Recipe",
@@ -166,7 +170,8 @@ def _find(spec):
     if Path(spec).suffix == ".toml":
         if Path(spec).is_file():
             return Path(spec)
-        raise RecipeError(f"{spec}: no such file; expected a recipe in TOML, or one of: {', '.join(names())}")
+        found = "is a folder" if Path(spec).is_dir() else "no such file"
+        raise RecipeError(f"{spec}: {found}; expected a recipe in TOML, or one of: {', '.join(names())}")
     if str(spec) in names():
         return RECIPES / f"{spec}.toml"
     raise RecipeError(f"no recipe {str(spec)!r}; {strict.suggest(spec, names())}, or the path of a .toml file")
@@ -180,8 +185,26 @@ def _find_strategy(name, source):
 
 def _read_toml(path):
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
+    if len(content) > MOST_BYTES:
+        raise RecipeError(f"{path}: found more than {MOST_BYTES:,} bytes; expected a recipe, which is a page of text")
+    try:
+        text = content.decode("utf-8")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.count(".") > MOST_DOTS:
+                raise RecipeError(
+                    f"{path}: found {line.count('.')} dots in line {number}; expected at most {MOST_DOTS}"
+                )
+        table = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8: {error}; expected a recipe in TOML, saved as UTF-8") from None
+    except RecursionError:
+        raise RecipeError(f"{path}: not TOML that can be read: nested too deeply; expected a recipe") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
+        raise RecipeError(f"{path}: not TOML: {error}") from None
+    if (deep := strict.depth(table)) > MOST_DEPTH:
+        raise RecipeError(f"{path}: found tables nested {deep} deep; expected at most {MOST_DEPTH}")
+    return table
