@@ -12,8 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-IMAGE = "__keras_tensor__"
-
 
 def open_as_kerastl_does(path):
     """Take a file the way its name says: a recipe, weights or a model."""
@@ -25,12 +23,12 @@ def open_as_kerastl_does(path):
     return check_weights(path) if ".weights" in path.name else load_untrusted(path)
 
 
-# Parts of a model
-
-
 def layer(kind, config=(), module="keras.layers", name="suspect", source="image", **more):
     """A layer's config, called on the output of another layer."""
-    tensor = {"class_name": IMAGE, "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [source, 0, 0]}}
+    tensor = {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [source, 0, 0]},
+    }
     nodes = [{"args": [tensor], "kwargs": {}}]
     config = {"name": name, **dict(config)} if not isinstance(config, str) else config
     return {"module": module, "class_name": kind, "config": config, "name": name, "inbound_nodes": nodes, **more}
@@ -130,12 +128,6 @@ def zip_bomb(folder):
     return path
 
 
-def symlink():
-    member = zipfile.ZipInfo("assets/link")
-    member.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return member
-
-
 def link(target):
     return lambda file: file.__setitem__("layers/dense/vars/2", target)
 
@@ -157,20 +149,17 @@ def legacy(config):
     return [legacy(value) for value in config] if isinstance(config, list) else config
 
 
-def without_inputs(kind, config, constant):
-    one = layer(kind, config)
-    one["inbound_nodes"] = [{"args": [constant], "kwargs": {}}]
-    return keras_file(model(one))
-
-
-def nested(text, times, end=""):
-    return text * times + end
+def called(nodes, **config):
+    """A model with a layer that is called on what `nodes` says."""
+    return keras_file(model({**layer("UpSampling1D", config), "inbound_nodes": nodes}))
 
 
 def function(module, name):
     return {"module": module, "class_name": "function", "config": name, "registered_name": name}
 
 
+SYMLINK = zipfile.ZipInfo("assets/link")
+SYMLINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 BYTECODE = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None, "closure": None}}
 SHELL = {"module": "subprocess", "class_name": "Popen", "config": {"args": "touch /tmp/owned"}}
 SPEC = {"class_name": "__typespec__", "spec_name": "TensorSpec", "module": "tensorflow", "config": [[1], "float32"]}
@@ -186,7 +175,7 @@ HOSTILE = {
     "a member above the folder": (keras_file(more=[("../../.bashrc", "x")]), r"'\.\./\.\./\.bashrc' reaches outside"),
     "a member at the root": (keras_file(more=[("/etc/cron.d/x", "x")]), "'/etc/cron.d/x' reaches outside"),
     "a member above the folder, Windows": (keras_file(more=[("assets\\..\\x", "x")]), "reaches outside the folder"),
-    "a symbolic link as member": (keras_file(more=[(symlink(), "/etc/passwd")]), "'assets/link' is a symbolic link"),
+    "a symbolic link as member": (keras_file(more=[(SYMLINK, "/etc/passwd")]), "'assets/link' is a symbolic link"),
     "a member of another kind": (keras_file(more=[("sitecustomize.py", "x")]), r"sitecustomize\.py' is not among what"),
     "weights as .npz": (keras_file(more=[("model.weights.npz", "x")]), r"model\.weights\.npz' is not among what"),
     "a member twice": (keras_file(more=[("config.json", "{}")]), r"'config\.json' is there twice"),
@@ -195,7 +184,7 @@ HOSTILE = {
     # what a config may not hold
     "a config of 17 MB": (keras_file(json.dumps(model()) + " " * 17_000_000), r"a config of 17,0.*at most 16,777,216"),
     "a config that is no JSON": (keras_file("Functional()"), "cannot be read as the JSON of a model's config"),
-    "a config nested 100,000 deep": (keras_file(nested("[", 100_000)), "cannot be read as the JSON.*RecursionError"),
+    "a config nested 100,000 deep": (keras_file("[" * 100_000), "cannot be read as the JSON.*RecursionError"),
     "a config nested 200 deep": (
         with_activation(json.loads("[" * 200 + "]" * 200)),
         r"nested 2\d\d deep; expected at most",
@@ -228,7 +217,7 @@ HOSTILE = {
     ),
     "a class from inside Keras": (
         with_layer("H5IOStore", module="keras.src.saving.saving_lib"),
-        r"found keras\.src\.saving\.saving_lib\.H5IOStore, which is no layer",
+        r"saving_lib\.H5IOStore, which is no layer",
     ),
     "a class of KerasHub": (
         with_layer("ResNetBackbone", module="keras_hub.models"),
@@ -241,11 +230,11 @@ HOSTILE = {
     "a type of TensorFlow": (with_activation(SPEC), "found __typespec__, which makes one of TensorFlow's inner types"),
     "a vocabulary file (CVE-2025-12058)": (
         with_layer("StringLookup", {"vocabulary": "/etc/passwd"}),
-        "found vocabulary = '/etc/passwd', a file of this machine",
+        "'/etc/passwd', a file",
     ),
     "a vocabulary from the internet": (
-        with_layer("TextVectorization", {"vocabulary": "http://169.254.169.254/"}),
-        "found vocabulary = 'http://169",
+        with_layer("TextVectorization", {"vocabulary": "http://x.org/"}),
+        "'http://x.org/', a",
     ),
     # memory that the file does not bring
     "a layer of 10^12 units": (with_layer("Dense", {"units": 10**12}), "found units = 1,000,000,000,000; expected at"),
@@ -255,14 +244,11 @@ HOSTILE = {
         r"its layers ask for 4,398,0.* variables, the file stores 10 numbers",
     ),
     "an element of a gigabyte": (with_activation(HUGE_DTYPE), "found an array of 'S1000000000'; expected one of"),
-    "a layer that is called on a constant": (
-        without_inputs("UpSampling1D", {"size": 10**8}, [[[1.0]]]),
+    "a layer called on a constant": (
+        called([{"args": [[[[1.0]]]], "kwargs": {}}], size=10**8),
         "found a call without another layer's output",
     ),
-    "a layer that is called on nothing": (
-        keras_file(model({**layer("UpSampling1D"), "inbound_nodes": [[]]})),
-        "found a call without another layer's output",
-    ),
+    "a layer called on nothing": (called([[]]), "found a call without another layer's output"),
     # HDF5
     "a web page named .h5": (plain_file("x.weights.h5", "<html>404</html>"), "cannot be read as HDF5.*a web page"),
     "half a download": (truncated, r"x\.weights\.h5: cannot be read as HDF5.*truncated"),
@@ -285,10 +271,7 @@ HOSTILE = {
         ),
         r"its layers ask for 4,398,0.* variables",
     ),
-    "an external link": (
-        weights_file(link(h5py.ExternalLink("/etc/passwd", "/x"))),
-        r"/layers/dense/vars/2 is an HDF5 ExternalLink",
-    ),
+    "an external link": (weights_file(link(h5py.ExternalLink("/etc/passwd", "/x"))), "vars/2 is an HDF5 ExternalLink"),
     "a soft link": (weights_file(link(h5py.SoftLink("/elsewhere"))), "vars/2 is an HDF5 SoftLink"),
     "an external link inside .keras": (
         keras_file(spoil=link(h5py.ExternalLink("/etc/passwd", "/x"))),
