@@ -25,6 +25,10 @@ class MissingWeights(UserError):
     """Pretrained weights that are absent or do not fit the backbone."""
 
 
+class UntrustedFile(UserError):
+    """A file that is not what it should be, or asks for more than a model of Keras' own layers needs."""
+
+
 class MissingExtra(UserError):
     """An optional package that the recipe needs."""
 

@@ -22,6 +22,10 @@ STRATEGIES = Path(__file__).parent / "strategies"
 OWN_PHASES = "own phases"
 # What tomllib raises: TOMLDecodeError is a ValueError, as is a number of thousands of digits; brackets can be too deep.
 NOT_TOML = (ValueError, RecursionError)
+# A recipe may come from a stranger. Ours have some 2,000 bytes and nest four deep; time and memory of reading stay bounded.
+MOST_BYTES = 1_000_000
+MOST_DOTS = 100  # in one line: each dot of a key is a table, and tomllib's work grows with their cube
+MOST_DEPTH = 20
 __all__ = [
     "Phase",
     "Recipe",
@@ -180,10 +184,28 @@ def _find_strategy(name, source):
 
 def _read_toml(path):
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file; expected a recipe in TOML, or one of: {', '.join(names())}") from None
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else "is a folder"
+        raise RecipeError(f"{path}: {found}; expected a recipe in TOML, or one of: {', '.join(names())}") from None
+    except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
-    except NOT_TOML as error:
+    if len(content) > MOST_BYTES:
+        raise RecipeError(f"{path}: found more than {MOST_BYTES:,} bytes; expected a recipe, which is a page of text")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8: {error}; expected a recipe in TOML, saved as UTF-8") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise RecipeError(f"{path}: found {line.count('.')} dots in line {number}; expected at most {MOST_DOTS}")
+    try:
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise RecipeError(f"{path}: not TOML that can be read: nested too deeply; expected a recipe") from None
+    except ValueError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from None
+    if (deep := strict.depth(table)) > MOST_DEPTH:
+        raise RecipeError(f"{path}: found tables nested {deep} deep; expected at most {MOST_DEPTH}")
+    return table

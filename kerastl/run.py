@@ -21,6 +21,7 @@ from kerastl.evaluate.plots import draw_curves, draw_grid
 from kerastl.files import disk_told, locked, sweep_up, whole, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
+from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.fit import fit
@@ -186,7 +187,7 @@ def evaluate(folder, split="test"):
         A `Report`.
 
     Raises:
-        UserError: no run there, or the recipe has no such split.
+        UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
     """
     folder = Path(folder)
     if not (folder / "model.keras").is_file():
@@ -196,7 +197,7 @@ def evaluate(folder, split="test"):
     images = getattr(data, split, None)
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
-    model = keras.models.load_model(folder / "model.keras")
+    model = load_untrusted(folder / "model.keras")
     _, probabilities = _answers(model, images, spec, split)
     return judge(probabilities, images.labels, data.class_names)
 
@@ -213,7 +214,7 @@ def _read(folder, spec):
     return Run(
         folder,
         spec,
-        keras.models.load_model(folder / "model.keras"),
+        load_untrusted(folder / "model.keras"),
         metrics,
         exports if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,

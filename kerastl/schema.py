@@ -284,7 +284,8 @@ class Recipe:
     )
 
     def __post_init__(self):
-        _check_file_name(self.name or "unnamed")
+        for name in (self.name, (self.baseline or {}).get("name")):
+            _check_file_name(str(name or "unnamed"))
         if not self.phases:
             raise ValueError("phases: found none; expected at least one [[phases]] table, or strategy = NAME")
         names = [phase.name for phase in self.phases]

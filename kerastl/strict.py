@@ -92,6 +92,15 @@ def dump(value):
     return value
 
 
+def depth(value):
+    """How many tables and lists of plain values stand in each other; a text has 0. Without recursion: it may be thousands."""
+    deep, level = 0, [value]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        deep += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return deep
+
+
 def expected(hint):
     """A type hint in words, as errors and `kerastl keys` show it."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

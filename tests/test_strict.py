@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from kerastl.errors import RecipeError
-from kerastl.strict import dump, expected, key, read, suggest
+from kerastl.strict import depth, dump, expected, key, read, suggest
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,15 @@ def test_types_in_words():
 
 def test_nothing_near_is_not_guessed():
     assert suggest("zzz", ["alpha", "beta"]) == "valid: alpha, beta"
+
+
+@pytest.mark.parametrize(("value", "deep"), [("text", 0), ({}, 1), ({"a": [1, {"b": []}]}, 4)])
+def test_depth(value, deep):
+    assert depth(value) == deep
+
+
+def test_depth_of_more_than_recursion_bears():
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    assert depth(value) == 100_001

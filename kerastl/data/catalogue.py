@@ -1,5 +1,7 @@
 """`tfds:NAME[/CONFIG]`: any image classification dataset of TensorFlow Datasets."""
 
+import re
+
 import numpy as np
 
 from kerastl.data.images import EncodedImages, Images, Source
@@ -22,11 +24,12 @@ def load_catalogue(spec, image_size):
 
     Raises:
         MissingData: not prepared, and the download failed.
-        UserError: the dataset has no `image` and `label`, or no train split.
+        UserError: the dataset has no `image` and `label`, or no train split, or is a community's, whose code would be run.
     """
     import tensorflow_datasets as tfds
 
     name = spec.name.removeprefix("tfds:")
+    _check_name(name)
     try:
         builder = tfds.builder(name, data_dir=spec.dir or None)
         builder.download_and_prepare()
@@ -46,6 +49,15 @@ def load_catalogue(spec, image_size):
     if splits["train"] is None:
         raise UserError(f"tfds:{name}: found the splits {', '.join(builder.info.splits)}; expected train")
     return Source(tuple(features["label"].names), **splits)
+
+
+def _check_name(name):
+    """TensorFlow Datasets downloads the code of a community's dataset and runs it: no recipe may ask for that."""
+    if not re.fullmatch(r"\w+(/[\w.+-]+)?(:[\d.*]+)?", name):
+        raise UserError(
+            f"tfds:{name}: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME/CONFIG:VERSION of TensorFlow Datasets' own catalogue; "
+            "one of a community (NAMESPACE:NAME) would run code from the internet: prepare it yourself, then name it with --data-dir"
+        )
 
 
 def _read(tfds, builder, split, features, image_size):

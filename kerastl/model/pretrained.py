@@ -10,6 +10,7 @@ from kerastl import strict
 from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError, brief
 from kerastl.model import backbones
 from kerastl.model.small_cnn import small_cnn
+from kerastl.model.untrusted import check_weights, load_untrusted
 from kerastl.schema import Normalize
 
 SHIPPED = {"glyphs": Path(__file__).parents[1] / "weights" / "glyphs.weights.h5"}
@@ -41,6 +42,7 @@ def pretrained(spec):
     Raises:
         RecipeError: unknown backbone, layer or constructor argument, or an image size it cannot take.
         MissingWeights: weights that are absent, cannot be downloaded or do not fit.
+        UntrustedFile: a model or weights that a stranger could have meant ill; see SECURITY.md.
         MissingExtra: KerasHub is needed and not installed.
     """
     build = {"application": _application, "hub": _hub, "file": _file}[backbones.kind_of(spec.backbone)]
@@ -137,10 +139,7 @@ def _file(spec):
     path = Path(spec.backbone)
     if not path.is_file():
         raise MissingWeights(f"model.backbone: {path}: no such file; expected a model saved by Keras as .keras or .h5")
-    try:
-        whole = keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise MissingWeights(f"model.backbone: {path}: Keras cannot load it ({brief(error)})") from None
+    whole = load_untrusted(path)
     wanted = (spec.image_size, spec.image_size, 3)
     shapes = [tuple(tensor.shape[1:]) for tensor in whole.inputs]
     if (
@@ -177,6 +176,7 @@ def _load(model, whole, spec):
         raise MissingWeights(
             f"model.weights: {path}: no such file; expected imagenet, none, {', '.join(SHIPPED)} or a weights file"
         )
+    check_weights(path)
     reasons = []
     for part in (model, whole):  # a file may hold the cut backbone, or all of it
         try:

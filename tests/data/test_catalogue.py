@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from kerastl.data.load import load
-from kerastl.errors import MissingData
+from kerastl.errors import MissingData, UserError
 from kerastl.schema import DataSpec
 
 
@@ -51,3 +51,11 @@ def test_varying_size_stays_encoded(stored):
 def test_unknown_dataset(tmp_path):
     with pytest.raises(MissingData, match=r"(?s)tfds:no_such_dataset: not prepared in .*--data-dir"):
         load(DataSpec("tfds:no_such_dataset", dir=str(tmp_path)), 24)
+
+
+@pytest.mark.parametrize(
+    "name", ["kaggle:flowers", "huggingface:x/y", "mnist/data_dir=.", "../mnist", "mnist:1.0.0/x=1"]
+)
+def test_the_code_of_a_community_is_not_downloaded(name):
+    with pytest.raises(UserError, match=r"expected tfds:NAME.*would run code from the internet"):
+        load(DataSpec(f"tfds:{name}"), 24)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.errors import MissingExtra, MissingWeights, RecipeError
+from kerastl.errors import MissingExtra, MissingWeights, RecipeError, UntrustedFile
 from kerastl.model.graph import build_model
 from kerastl.model.pretrained import SHIPPED, pretrained
 from kerastl.model.small_cnn import small_cnn
@@ -42,7 +42,7 @@ def test_a_file_of_another_architecture(files):
 
 def test_a_file_that_is_no_weights_file(tmp_path):
     (tmp_path / "x.weights.h5").write_bytes(b"nothing")
-    with pytest.raises(MissingWeights, match="does not fit"):
+    with pytest.raises(UntrustedFile, match="cannot be read as HDF5"):
         pretrained(ModelSpec("SmallCNN", str(tmp_path / "x.weights.h5"), 32))
 
 
