@@ -21,6 +21,10 @@ class MissingData(UserError):
     """Images that are not where the recipe says, and cannot be downloaded."""
 
 
+class BrokenImage(UserError):
+    """A file that cannot be read as an image; the message is the reason alone, as whoever asked knows the name."""
+
+
 class MissingWeights(UserError):
     """Pretrained weights that are absent or do not fit the backbone."""
 
