@@ -1,6 +1,7 @@
 """The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
 
 import contextlib
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from kerastl import recipe as read_recipe
 from kerastl.errors import KerastlError, KerastlWarning, RecipeError
 from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_run, print_table
+from kerastl.tables import decimals, print_check, print_run, print_table
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
@@ -50,6 +51,26 @@ def show_keys(debug: Debug = False):
     """List every key a recipe may have, with its default and meaning."""
     with errors_shown(debug):
         print_table(("key", "expected", "default", "meaning"), keys())
+
+
+@app.command()
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A folder of class folders, or a data.name, as cifar10 or tfds:NAME.", metavar="DATA")
+    ],
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Debug = False,
+):
+    """Look for broken images, duplicates and wrong labels before training; ends with 1 where training would refuse."""
+    with errors_shown(debug):
+        if not Path(data_dir or "", data.removeprefix("folder:")).is_dir():
+            start_tensorflow()
+        from kerastl.data.check import check as inspect
+
+        found = inspect(data, str(data_dir or ""))
+        typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
+        raise typer.Exit(0 if found["usable"] else 1)
 
 
 @app.command()
