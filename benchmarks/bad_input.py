@@ -3,6 +3,8 @@
 python benchmarks/bad_input.py
 """
 
+import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -22,7 +24,7 @@ if __name__ == "__main__":
     for name, (build, _) in BAD.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
-                with stderr_set_aside():
+                with stderr_set_aside(), contextlib.redirect_stdout(io.StringIO()):
                     spec = build(Path(folder))
                     try:
                         said = f"nothing: {len(load(spec, 16).train)} training images"

@@ -1,5 +1,9 @@
 """What can go wrong, as types: each message says what was found, where, what was expected and the remedy."""
 
+import re
+
+PLUMBING = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:.*")  # where in TensorFlow's graph an error came up
+
 
 class KerastlError(Exception):
     """A failure with a message made for the user; the command line prints it alone and exits with ``exit_code``."""
@@ -43,7 +47,7 @@ class KerastlWarning(UserWarning):
 
 def brief(error):
     """Another library's error in one line, for the middle of a message of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in PLUMBING.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 

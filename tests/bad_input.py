@@ -201,26 +201,29 @@ def short(batch):
     batch[b"labels"] = batch[b"labels"][:15]
 
 
-def prepared(name, change, labels=lambda i: i % 2, classes=("no", "yes"), **features):
+def prepared(name, change, labels=lambda i: i % 2, classes=("no", "yes")):
     """A dataset of TensorFlow Datasets of 40 images, and what was done to its one record file."""
 
     def build(folder):
         import tensorflow_datasets as tfds
 
-        image = {"image": tfds.features.Image(shape=(8, 8, 3)), "label": tfds.features.ClassLabel(names=classes)}
-        random = np.random.default_rng(0)
-        rows = [(i, {"image": random.integers(0, 256, (8, 8, 3), np.uint8), "label": labels(i)}) for i in range(40)]
-        splits = {"train": rows, "test": rows} if name == "cifar10" else {"train": rows}
+        features = {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(32, 32, 3)),
+            "label": tfds.features.ClassLabel(names=classes),
+        }
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        rows = [(i, {"id": str(i), "image": image, "label": labels(i)}) for i, image in enumerate(pixels)]
         tfds.dataset_builders.store_as_tfds_dataset(
             name=name,
-            version="1.0.0",
+            version="3.0.2",  # CIFAR-10's, which is looked for
             data_dir=folder,
-            features=tfds.features.FeaturesDict({**image, **features}),
-            split_datasets=splits,
+            features=tfds.features.FeaturesDict(features),
+            split_datasets={"train": rows},
         )
-        (record,) = (folder / name / "1.0.0").glob("*-train.tfrecord*")
+        (record,) = (folder / name / "3.0.2").glob("*-train.tfrecord*")
         change(record)
-        return DataSpec("cifar10" if name == "cifar10" else f"tfds:{name}", dir=str(folder))
+        return DataSpec(name if name in LAYOUTS else f"tfds:{name}", dir=str(folder))
 
     return build
 
@@ -283,7 +286,10 @@ BAD = {
         folder_of({"train/cat": 9, "train/dog": 9, "test/bird": 2}),
         r"test: found the classes bird, which .*train has not",
     ),
-    "test folder without classes": (folder_of({"train/cat": 9, "train/dog": 9, "test": 2}), r"found 0 test images"),
+    "test folder without classes": (
+        folder_of({"train/cat": 9, "train/dog": 9, "test": 2}),
+        r"test: found no class folders; expected some of those of .*train",
+    ),
     "class of one image": (
         folder_of({"cat": 12, "dog": 1}),
         r"data\.test = 0\.2 .* without dog \(of which there are 1\); expected two images or more of every class",
@@ -306,7 +312,7 @@ BAD = {
     "negative label": (cifar(label(-1)), r"training image 47 has the label -1; expected"),
     "label that is no whole number": (
         cifar(label(1.5)),
-        r"found training labels of type float64, .*; expected whole numbers",
+        r"training image 47 has the label 1\.5; expected whole numbers",
     ),
     "fewer labels than images": (cifar(short), r"found 100 training images and 95 labels"),
     "truncated TFRecord": (prepared("cut", cut_record), rf"tfds:cut: train cannot be read \(.*\); {AGAIN}"),
@@ -321,7 +327,7 @@ BAD = {
     "missing shard": (prepared("shard", os.unlink), rf"tfds:shard: train cannot be read \(.*\); {AGAIN}"),
     "CIFAR-10, truncated TFRecord": (
         prepared("cifar10", cut_record, lambda i: i % 10, CIFAR10),
-        r"cifar10: cannot be read as TensorFlow Datasets \(.*\); delete it and prepare it again",
+        r"cifar10: cannot be read as TensorFlow Datasets \(.*(truncated|expected).*\); delete it and prepare it again",
     ),
     "TFDS, an image without a label": (
         prepared("unlabelled", untouched, lambda i: i % 2 if i != 3 else -1),
@@ -331,5 +337,8 @@ BAD = {
         prepared("alone", untouched, lambda i: 0, ["no"]),
         r"found the classes no; expected two or more",
     ),
-    "TFDS, a class without images": (prepared("absent", untouched, lambda i: 0), r"found no training image of yes"),
+    "TFDS, a class without images": (
+        prepared("absent", untouched, lambda i: 0),
+        r"found no training image of yes; add some",
+    ),
 }

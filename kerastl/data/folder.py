@@ -107,9 +107,12 @@ def list_folder(root):
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
         problems.append(f"{folders['train']}: found the class folders {found}; expected two or more, each with images")
-    for folder in folders.values():
-        if unknown := sorted(set(_class_folders(folder)) - set(class_names)):
+    for folder in list(folders.values())[1:]:
+        there = _class_folders(folder)
+        if unknown := sorted(set(there) - set(class_names)):
             problems.append(f"{folder}: found the classes {', '.join(unknown)}, which {folders['train']} has not")
+        if not there:
+            problems.append(f"{folder}: found no class folders; expected some of those of {folders['train']}")
     files, labels, ignored = {}, {}, []
     for split, folder in folders.items():
         files[split], labels[split] = [], []

@@ -149,27 +149,23 @@ def _check_labels(name, images, classes):
         raise UserError(
             f"found {len(images.pixels)} {name} images and {len(labels)} labels; expected as many of both, and some"
         )
-    if labels.dtype.kind not in "iu":
-        raise UserError(f"found {name} labels of type {labels.dtype}, as {labels[0]!r}; {expected}")
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    numbers = labels if labels.dtype.kind in "iuf" else np.zeros(len(labels))
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= classes) | (numbers % 1 != 0))
     if len(wrong):
         others = f" (so have {len(wrong) - 1:,} others)" if len(wrong) > 1 else ""
         raise UserError(
             f"{name} image {wrong[0]} has the label {labels[wrong[0]]}{others}; {expected}: correct the labels, or the "
             "list of classes"
         )
+    if labels.dtype.kind not in "iu":
+        raise UserError(f"found {name} labels of type {labels.dtype}; {expected}")
 
 
 def digest(item):
     """16 bytes that stand for an image as it is stored: a file, its bytes, or an array."""
-    raw = (
-        item
-        if isinstance(item, bytes)
-        else np.ascontiguousarray(item)
-        if isinstance(item, np.ndarray)
-        else item.read_bytes()
-    )
-    return hashlib.blake2b(raw, digest_size=16).digest()
+    if not isinstance(item, bytes):
+        item = np.ascontiguousarray(item) if isinstance(item, np.ndarray) else item.read_bytes()
+    return hashlib.blake2b(item, digest_size=16).digest()
 
 
 def decode(item, size):

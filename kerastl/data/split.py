@@ -77,7 +77,8 @@ def split(source, spec, seed):
         validation, duplicates["validation-test"] = _without(validation, test, remove=own_validation)
     train, duplicates["train-test"] = _without(train, test, remove=own_test)
     if absent := _absent(train, names):
-        left = " left, without the copies of validation and test images" if own_validation or own_test else ""
+        removed = any(pair["removed"] for pair in duplicates.values())
+        left = " left, without the copies of validation and test images" if removed else ""
         raise UserError(f"found no training image of {names[absent[0]]}{left}; add some, or take the class out")
     return Data(train, validation, test, names, source.superclasses, duplicates, source.skipped)
 
