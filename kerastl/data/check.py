@@ -200,12 +200,11 @@ def _refused_by_split(name, class_names, looks):
 
 
 def _pairs(looks, names):
-    """Exact duplicates, each with the first of its kind, and near duplicates among the first of each kind."""
-    first = {}
-    exact = [(first[look.digest], i) for i, look in enumerate(looks) if first.setdefault(look.digest, i) != i]
-    hashed = [i for i in first.values() if looks[i].hash is not None]
+    """Exact duplicates and near ones, those with the same hash each with the first: a film is not all its frames squared."""
+    exact, different = _with_first((look.digest, i) for i, look in enumerate(looks))
+    same, hashed = _with_first((looks[i].hash, i) for i in different if looks[i].hash is not None)
     near = near_pairs(np.array([looks[i].hash for i in hashed], np.uint64))
-    near = [(hashed[a], hashed[b]) for a, b in near]
+    near = sorted(same + [(hashed[a], hashed[b]) for a, b in near])
     return [
         {
             "kind": kind,
@@ -216,6 +215,13 @@ def _pairs(looks, names):
         for kind, found in (("exact", exact), ("near", near))
         for pair in found
     ]
+
+
+def _with_first(keyed):
+    """Pairs of each place and the first one with its key, and those first ones."""
+    first = {}
+    pairs = [(first[key], place) for key, place in keyed if first.setdefault(key, place) != place]
+    return pairs, list(first.values())
 
 
 def _counts(labels, names):

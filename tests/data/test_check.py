@@ -80,6 +80,15 @@ def test_what_training_would_refuse_ends_with_1_and_is_counted_all_the_same(scen
     assert sorted(scenes.rglob("*")) == before, "nothing is written"
 
 
+def test_many_versions_of_one_picture_are_each_paired_with_the_first(scenes):
+    for number in range(20):
+        raw = (scenes / "train/cat/0.png").read_bytes() + bytes([number])
+        (scenes / "train" / ("dog" if number == 7 else "cat") / f"version{number}.png").write_bytes(raw)
+    found = check(str(scenes))
+    assert found["duplicates"] == {"exact": {}, "near": {"train": 20}}
+    assert [it["files"][1] for it in found["pairs"] if len(set(it["labels"])) > 1] == ["train/dog/version7.png"]
+
+
 REFUSED = {
     "link out": (link_out("cat/x.png"), "a link to"),
     "one class": (lambda folder: photos(folder, {"cat": 9}), "expected two or more"),
