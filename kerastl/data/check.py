@@ -107,9 +107,11 @@ def perceptual_hash(image):
         A uint64, or None where the image is flat, so that every bit would be noise.
 
     Example:
-        >>> ramp = Image.linear_gradient("L")
-        >>> perceptual_hash(ramp) == perceptual_hash(ramp.resize((99, 99))), perceptual_hash(Image.new("L", (9, 9)))
-        (True, None)
+        >>> picture = Image.effect_mandelbrot((160, 120), (-2, -1, 1, 1.5), 50)
+        >>> int(np.bitwise_count(perceptual_hash(picture) ^ perceptual_hash(picture.resize((90, 70)))))
+        0
+        >>> perceptual_hash(Image.new("L", (160, 120))) is None
+        True
     """
     grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32)
     if np.ptp(grey) < FLAT:
