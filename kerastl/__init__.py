@@ -24,6 +24,7 @@ _LAZY = {
     "Run": "kerastl.run",
     "dry_run": "kerastl.run",
     "tune_speed": "kerastl.run",
+    "check": "kerastl.data.check",
     "load": "kerastl.data.load",
     "build_model": "kerastl.model.graph",
     "layer_groups": "kerastl.model.groups",

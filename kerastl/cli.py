@@ -1,6 +1,7 @@
 """The command line: parse, call the library, print. TensorFlow is imported when work starts, not before."""
 
 import contextlib
+import json
 import signal
 import sys
 import warnings
@@ -13,7 +14,7 @@ from kerastl import recipe as read_recipe
 from kerastl.errors import KerastlError, KerastlWarning, RecipeError, UserError
 from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_run, print_table
+from kerastl.tables import decimals, print_check, print_run, print_table
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
@@ -51,6 +52,26 @@ def show_keys(debug: Debug = False):
     """List every key a recipe may have, with its default and meaning."""
     with errors_shown(debug):
         print_table(("key", "expected", "default", "meaning"), keys())
+
+
+@app.command()
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A folder of class folders, or a data.name, as cifar10 or tfds:NAME.", metavar="DATA")
+    ],
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Debug = False,
+):
+    """Look for broken images, duplicates and wrong labels before training; ends with 1 where training would refuse."""
+    with errors_shown(debug):
+        if not Path(data_dir or "", data.removeprefix("folder:")).is_dir():
+            start_tensorflow()
+        from kerastl.data.check import check as inspect
+
+        found = inspect(data, str(data_dir or ""))
+        typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
+        raise typer.Exit(0 if found["usable"] else 1)
 
 
 @app.command()
@@ -184,43 +205,6 @@ def compare(
         rows = side_by_side(runs, figure)
         print_table(COLUMNS, [tuple(row.values()) for row in rows])
         typer.echo(f"curves: {figure}")
-
-
-def train_script(dataset, strategy):
-    """What scripts/train_cifar10.py and its sisters are.
-
-    Args:
-        dataset: the first part of the recipes' names.
-        strategy: the default.
-    """
-    default = f"{dataset}-{strategy}"
-
-    def main(
-        strategy: Annotated[
-            str, typer.Option(help=f"{', '.join(strategies_of(dataset))}, or any other strategy.")
-        ] = strategy,
-        sample: Annotated[
-            bool, typer.Option("--sample", help="Train on the embedded sample instead: no download.")
-        ] = False,
-        overrides: Overrides = None,
-        out: Out = None,
-        data_dir: DataDir = None,
-        dry_run: DryRun = False,
-        debug: Debug = False,
-    ):
-        with errors_shown(debug):
-            name, replaced = f"{dataset}-{strategy}", None
-            if sample or name not in names():
-                name, replaced = "quickstart" if sample else default, strategy
-            run_recipe(resolved(name, replaced, overrides, data_dir), out, dry_run)
-
-    main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
-    typer.run(main)
-
-
-def strategies_of(dataset):
-    """The strategies for which the dataset has a recipe of its own."""
-    return [name.removeprefix(f"{dataset}-") for name in names() if name.startswith(f"{dataset}-")]
 
 
 def resolved(name, strategy, overrides, data_dir):

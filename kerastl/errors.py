@@ -1,5 +1,9 @@
 """What can go wrong, as types: each message says what was found, where, what was expected and the remedy."""
 
+import re
+
+PLUMBING = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:.*")  # where in TensorFlow's graph an error came up
+
 
 class KerastlError(Exception):
     """A failure with a message made for the user; the command line prints it alone and exits with ``exit_code``."""
@@ -19,6 +23,10 @@ class RecipeError(UserError):
 
 class MissingData(UserError):
     """Images that are not where the recipe says, and cannot be downloaded."""
+
+
+class BrokenImage(UserError):
+    """A file that cannot be read as an image; the message is the reason alone, as whoever asked knows the name."""
 
 
 class MissingWeights(UserError):
@@ -43,7 +51,7 @@ class KerastlWarning(UserWarning):
 
 def brief(error):
     """Another library's error in one line, for the middle of a message of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in PLUMBING.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 

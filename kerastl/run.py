@@ -286,6 +286,7 @@ def _circumstances(spec, data, model, plans, phases):
                 for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
             },
             "duplicates": data.duplicates,
+            "skipped": list(data.skipped),
         },
         "parameters": model.count_params(),
         "peak_memory_bytes": peak_memory(),

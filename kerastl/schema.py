@@ -34,6 +34,7 @@ class DataSpec:
     image_size: int | None = key(
         None, "side in pixels at which a folder's images are kept (absent: the model's)", at_least=1
     )
+    on_error: Literal["fail", "skip"] = key("fail", "broken images of a folder: fail names them, skip leaves them out")
 
 
 @dataclass(frozen=True)

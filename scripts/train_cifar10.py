@@ -4,7 +4,7 @@ python scripts/train_cifar10.py --strategy finetune-first --sample     # offline
 python scripts/train_cifar10.py --strategy finetune-first              # CIFAR-10, ImageNet ResNet-50 at 224
 """
 
-from kerastl.cli import train_script
+from kerastl.script import train_script
 
 if __name__ == "__main__":
     train_script("cifar10", strategy="finetune-first")

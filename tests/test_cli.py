@@ -36,7 +36,8 @@ def test_help_names_every_command():
     code, told = call("--help")
     assert code == 0
     assert all(
-        command in told for command in ("recipes", "keys", "train", "tune-speed", "evaluate", "sweep", "compare")
+        command in told
+        for command in ("recipes", "keys", "check", "train", "tune-speed", "evaluate", "sweep", "compare")
     )
 
 
@@ -57,6 +58,7 @@ MENDABLE = [
     (["train", "quickstart", "--set", "model.image_size"], "no '='"),
     (["train", "quickstart", "--strategy", "ful"], "did you mean 'full'?"),
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
+    (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),

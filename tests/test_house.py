@@ -25,6 +25,7 @@ ROOMS = (
     "startup",
     "tables",
     "cli",
+    "script",
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")
 FORBIDDEN = {"pickle", "eval", "exec", "Lambda"}

@@ -13,7 +13,8 @@ SPLITS = {"train": ("train",), "validation": ("validation", "val", "dev"), "test
 def load_catalogue(spec, image_size):
     """Read a dataset of TensorFlow Datasets, downloading it where it is not prepared yet.
 
-    Images of one fixed size become an array; others stay encoded in memory and are decoded a batch at a time.
+    Images of one fixed size become an array; others, and those of more than three channels or eight bits, stay encoded in
+    memory and are decoded a batch at a time.
 
     Args:
         spec: a `DataSpec` whose name is `tfds:NAME` or `tfds:NAME/CONFIG`.
@@ -23,8 +24,9 @@ def load_catalogue(spec, image_size):
         A `Source`.
 
     Raises:
-        MissingData: not prepared, and the download failed.
-        UserError: the dataset has no `image` and `label`, or no train split, or is a community's, whose code would be run.
+        MissingData: not prepared, and the download failed; or its files are damaged.
+        UserError: the dataset has no `image` and `label`, its labels are no classes, it has no train split, or is a
+            community's, whose code would be run.
     """
     import tensorflow_datasets as tfds
 
@@ -42,10 +44,19 @@ def load_catalogue(spec, image_size):
     features = builder.info.features
     if not {"image", "label"} <= set(features):
         raise UserError(f"tfds:{name}: found the features {', '.join(features)}; expected image and label")
+    if not isinstance(features["label"], tfds.features.ClassLabel):
+        raise UserError(
+            f"tfds:{name}: found the label {features['label']}; expected a ClassLabel: one class for an image"
+        )
     splits = {}
     for split, aliases in SPLITS.items():
         there = [alias for alias in aliases if alias in builder.info.splits]
-        splits[split] = _read(tfds, builder, there[0], features, image_size) if there else None
+        try:
+            splits[split] = _read(tfds, builder, there[0], features, image_size) if there else None
+        except Exception as error:
+            raise MissingData(
+                f"tfds:{name}: {there[0]} cannot be read ({brief(error)}); delete {builder.data_dir} and let it be prepared again"
+            ) from None
     if splits["train"] is None:
         raise UserError(f"tfds:{name}: found the splits {', '.join(builder.info.splits)}; expected train")
     return Source(tuple(features["label"].names), **splits)
@@ -61,14 +72,11 @@ def _check_name(name):
 
 
 def _read(tfds, builder, split, features, image_size):
-    if None not in features["image"].shape:
+    shape = features["image"].shape
+    if None not in shape and shape[2] in (1, 3) and features["image"].dtype == np.uint8:
         whole = builder.as_dataset(split=split, batch_size=-1)
         pixels = whole["image"].numpy()
-        return Images(
-            np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels, whole["label"].numpy().astype(np.int64)
-        )
+        return Images(np.repeat(pixels, 3, axis=3) if shape[2] == 1 else pixels, whole["label"].numpy())
     undecoded = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     rows = [(row["image"], row["label"]) for row in undecoded.as_numpy_iterator()]
-    return Images(
-        EncodedImages([image for image, _ in rows], image_size), np.array([label for _, label in rows], dtype=np.int64)
-    )
+    return Images(EncodedImages([image for image, _ in rows], image_size), np.array([label for _, label in rows]))

@@ -142,8 +142,10 @@ def _read_tfds(name, layout, folder, split):
         builder = tfds.builder(name, data_dir=str(folder))
         whole = builder.as_dataset(split=split, batch_size=-1)
     except Exception as error:
-        raise MissingData(f"{folder}/{name}: cannot be read as TensorFlow Datasets ({brief(error)})") from None
-    return whole["image"].numpy(), whole["label"].numpy().astype(np.int64)
+        raise MissingData(
+            f"{folder}/{name}: cannot be read as TensorFlow Datasets ({brief(error)}); delete it and prepare it again"
+        ) from None
+    return whole["image"].numpy(), whole["label"].numpy()
 
 
 def _read_keras(name, layout, folder, split):
@@ -153,22 +155,21 @@ def _read_keras(name, layout, folder, split):
     files = layout.train_files if split == "train" else (layout.test_file,)
     try:
         batches = [load_batch(str(folder / file), label_key=layout.label_key) for file in files]
+        pixels = np.concatenate([batch[0] for batch in batches]).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(pixels, dtype=np.uint8), np.concatenate([batch[1] for batch in batches])
     except Exception as error:
         raise MissingData(
             f"{folder}: cannot be read as {name} ({brief(error)}); delete it and download it again"
         ) from None
-    pixels = np.concatenate([batch[0] for batch in batches]).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(pixels, dtype=np.uint8), np.concatenate([batch[1] for batch in batches]).astype(
-        np.int64
-    )
 
 
 def _label(spec, layout, splits):
     if spec.name == "cifar10":
         return Source(layout.class_names, splits["train"], test=splits["test"])
     superclasses = tuple(SUPERCLASS_OF[name] for name in CIFAR100)
+    fine = Source(CIFAR100, splits["train"], test=splits["test"], superclasses=superclasses)
     if spec.labels == "fine":
-        return Source(CIFAR100, splits["train"], test=splits["test"], superclasses=superclasses)
+        return fine
     coarse = np.array([SUPERCLASSES.index(superclass) for superclass in superclasses])
     splits = {split: Images(images.pixels, coarse[images.labels]) for split, images in splits.items()}
     return Source(SUPERCLASSES, splits["train"], test=splits["test"])

@@ -1,15 +1,48 @@
-"""`folder:PATH`: one sub-folder of images per class, with or without train, val and test above them."""
+"""`folder:PATH`: one sub-folder of images per class, with or without train, val and test above them.
 
+The folder is listed, then every image is opened once, so that whatever is wrong is told before training begins.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from kerastl.data.images import EncodedImages, Images, Source
-from kerastl.errors import MissingData, UserError
+from kerastl.data.images import FOREIGN, EncodedImages, Images, Source, decode, in_threads, skim
+from kerastl.errors import BrokenImage, KerastlWarning, MissingData, UserError
 
 SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 IN_MEMORY = 2 * 2**30  # bytes of pixels that are decoded once; larger folders are read a batch at a time
+LITTER = {"thumbs.db", "desktop.ini", "icon\r"}  # what file managers leave behind; hidden files are litter too
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in a folder of images, before any of them is opened.
+
+    Args:
+        root: the folder.
+        class_names: in label order.
+        files: the paths of each split there is a folder for, sorted within each class.
+        labels: of these files, an int64 array for each split.
+        ignored: files in class folders that are neither images nor litter.
+        problems: what training refuses, a sentence each.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    files: dict
+    labels: dict
+    ignored: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+    def name(self, path):
+        """The path of a file within the folder."""
+        return path.relative_to(self.root).as_posix()
 
 
 def load_folder(spec, image_size):
@@ -17,6 +50,7 @@ def load_folder(spec, image_size):
 
     Args:
         spec: a `DataSpec` whose name is `folder:PATH`; a relative PATH is looked for in `dir` when that is given.
+            With `on_error = "skip"`, broken images are left out.
         image_size: side in pixels at which the images are kept: the middle square, EXIF rotation honoured, RGB.
 
     Returns:
@@ -24,27 +58,72 @@ def load_folder(spec, image_size):
 
     Raises:
         MissingData: there is no such folder.
-        UserError: no class folders, an empty one, classes that differ between splits, or a broken image.
+        UserError: no class folders, an empty one, classes that differ between splits, a link that leads out of the folder,
+            broken images, or a class of nothing else.
     """
-    root = Path(spec.dir) / spec.name.removeprefix("folder:")
+    listing = list_folder(Path(spec.dir) / spec.name.removeprefix("folder:"))
+    if listing.problems:
+        raise UserError("\n".join(listing.problems))
+    if listing.ignored:
+        first = listing.name(listing.ignored[0])
+        told = f"{listing.root}: {len(listing.ignored):,} files in class folders have no suffix of an image and are not read, as {first}"
+        warnings.warn(told, KerastlWarning, stacklevel=3)
+    in_memory = sum(map(len, listing.files.values())) * image_size**2 * 3 <= IN_MEMORY
+    read = {split: _read(paths, image_size, in_memory) for split, paths in listing.files.items()}
+    broken = {
+        listing.files[split][place]: why for split, (_, reasons) in read.items() for place, why in reasons.items()
+    }
+    if broken:
+        _tell(listing, broken, skip=spec.on_error == "skip")
+    splits = {split: _without(listing, split, *pair) for split, pair in read.items()}
+    return Source(listing.class_names, **splits, skipped=tuple(map(listing.name, broken)))
+
+
+def list_folder(root):
+    """Find the images of a folder.
+
+    Links are followed once, and never out of the folder.
+
+    Args:
+        root: its path.
+
+    Returns:
+        A `Listing`.
+
+    Raises:
+        MissingData: there is no such folder.
+    """
     if not root.is_dir():
         raise MissingData(f"{root}: no such folder; expected one sub-folder of images for each class")
-    split_folders = {split: _first_there(root, aliases) for split, aliases in SPLITS.items()}
-    train_folder = split_folders["train"] or root
-    class_names = tuple(_class_folders(train_folder))
+    folders = {split: found for split, aliases in SPLITS.items() if (found := _first_there(root, aliases))}
+    problems = []
+    if folders and "train" not in folders:
+        found = ", ".join(folder.name for folder in folders.values())
+        problems.append(f"{root}: found {found} and no train; expected train beside it, or nothing but class folders")
+    folders = {"train": folders.pop("train", root), **folders}
+    if out := [told for folder in folders.values() if (told := _leads_out(folder, root))]:
+        return Listing(root, (), {}, {}, (), tuple(problems + out))
+    class_names = tuple(_class_folders(folders["train"]))
     if len(class_names) < 2:
         found = ", ".join(class_names) or "none"
-        raise UserError(f"{train_folder}: found the class folders {found}; expected two or more, each with images")
-    for folder in split_folders.values():
-        if folder and set(_class_folders(folder)) - set(class_names):
-            unknown = ", ".join(sorted(set(_class_folders(folder)) - set(class_names)))
-            raise UserError(f"{folder}: found the classes {unknown}, which {train_folder} has not")
-    folders = {split: folder for split, folder in split_folders.items() if folder} | {"train": train_folder}
-    encoded = {split: _find_images(folder, class_names, image_size) for split, folder in folders.items()}
-    in_memory = sum(np.prod(images.pixels.shape, dtype=np.int64) for images in encoded.values()) <= IN_MEMORY
-    return Source(
-        class_names, **{split: _decoded(images) if in_memory else images for split, images in encoded.items()}
-    )
+        problems.append(f"{folders['train']}: found the class folders {found}; expected two or more, each with images")
+    for folder in list(folders.values())[1:]:
+        there = _class_folders(folder)
+        if unknown := sorted(set(there) - set(class_names)):
+            problems.append(f"{folder}: found the classes {', '.join(unknown)}, which {folders['train']} has not")
+        if not there:
+            problems.append(f"{folder}: found no class folders; expected some of those of {folders['train']}")
+    files, labels, ignored = {}, {}, []
+    for split, folder in folders.items():
+        files[split], labels[split] = [], []
+        for label, name in enumerate(class_names):
+            if (folder / name).is_dir():
+                images, others = _class_files(folder / name, root, problems)
+                files[split] += images
+                labels[split] += [label] * len(images)
+                ignored += others
+    labels = {split: np.array(some, dtype=np.int64) for split, some in labels.items()}
+    return Listing(root, class_names, files, labels, tuple(ignored), tuple(problems))
 
 
 def _first_there(root, aliases):
@@ -55,19 +134,89 @@ def _class_folders(folder):
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _find_images(folder, class_names, image_size):
-    known = set(Image.registered_extensions())
-    paths, labels = [], []
-    for label, name in enumerate(class_names):
-        files = sorted(
-            p for p in (folder / name).rglob("*") if p.suffix.lower() in known and not p.name.startswith(".")
+def _class_files(folder, root, problems):
+    """The images of one class, and the other files; problems are added to the list."""
+    if told := _leads_out(folder, root):
+        problems.append(told)
+        return [], []
+    suffixes = FOREIGN | set(Image.registered_extensions())
+    every = sorted(_walk(folder, root, problems))
+    images = [path for path in every if path.suffix.lower() in suffixes]
+    if not images:
+        problems.append(f"{folder}: found no image; expected files such as .jpg or .png, or no such folder")
+    return images, [path for path in every if path.suffix.lower() not in suffixes]
+
+
+def _walk(folder, root, problems):
+    """The files below a folder but litter, in no order; links that lead out of the dataset become problems."""
+    real = Path(os.path.realpath(folder))
+    seen = {real, *real.parents}  # a link back to one of these is a loop
+    waiting = list(folder.iterdir())
+    while waiting:
+        path = waiting.pop()
+        if path.name.startswith(".") or path.name.lower() in LITTER:
+            continue
+        if told := _leads_out(path, root):
+            problems.append(told)
+        elif not path.is_dir():
+            yield path
+        elif (real := Path(os.path.realpath(path))) not in seen:
+            seen.add(real)
+            waiting += path.iterdir()
+
+
+def _leads_out(path, root):
+    """What is wrong with a link, or None."""
+    if path == root or not path.is_symlink():
+        return None
+    target = Path(os.path.realpath(path))
+    if target.is_relative_to(os.path.realpath(root)):
+        return None
+    return f"{path}: a link to {target}, outside {root}; copy what it points to, or let data.name be the real folder"
+
+
+def _read(paths, image_size, in_memory):
+    """The pixels of a split, and why some of them cannot be read: {place: reason}."""
+    encoded = EncodedImages(paths, image_size)
+    pixels = np.zeros(encoded.shape, np.uint8) if in_memory else encoded
+
+    def look(place):
+        try:
+            if in_memory:
+                pixels[place] = decode(paths[place], image_size)
+            else:
+                skim(paths[place])
+        except BrokenImage as error:
+            return str(error)
+
+    reasons = in_threads(look, range(len(paths)), "open every image")
+    return pixels, {place: why for place, why in enumerate(reasons) if why}
+
+
+def _tell(listing, broken, skip):
+    """Refuse broken images, or warn that they are left out."""
+    every = sum(map(len, listing.files.values()))
+    head = f"{listing.root}: {len(broken):,} of {every:,} images cannot be read"
+    if skip:
+        first = listing.name(next(iter(broken)))
+        told = f"{head} and are left out, as {first}; metrics.json lists them under data.skipped"
+        warnings.warn(told, KerastlWarning, stacklevel=4)
+        return
+    lines = [f"  {listing.name(path)}: {why}" for path, why in list(broken.items())[:SHOWN]]
+    more = [f"  and {len(broken) - SHOWN:,} more"] if len(broken) > SHOWN else []
+    remedy = 'Replace them, take them out, or leave them out with data.on_error = "skip"'
+    raise UserError("\n".join([f"{head}:", *lines, *more, remedy]))
+
+
+def _without(listing, split, pixels, broken):
+    """A split without its broken images."""
+    images = Images(pixels, listing.labels[split])
+    if not broken:
+        return images
+    sound = images.subset(np.setdiff1d(np.arange(len(images)), list(broken)))
+    if lost := sorted(set(images.labels) - set(sound.labels)):
+        name = listing.class_names[lost[0]]
+        raise UserError(
+            f"{listing.root}: none of the {split} images of {name} can be read; replace them, or take the class out"
         )
-        if not files and (folder / name).is_dir():
-            raise UserError(f"{folder / name}: found no image; expected files such as .jpg or .png, or no such folder")
-        paths += files
-        labels += [label] * len(files)
-    return Images(EncodedImages(paths, image_size), np.array(labels, dtype=np.int64))
-
-
-def _decoded(images):
-    return Images(images.pixels[:], images.labels)
+    return sound

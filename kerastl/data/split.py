@@ -1,5 +1,6 @@
 """Train, validation, test: seeded, stratified, and with no image in two of them."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ class Data:
         class_names: names in label order.
         superclasses: for each class, the coarser class it belongs to, or None.
         duplicates: exact duplicates across splits, `{"train-test": {"found": 3, "removed": 0}, ...}`.
+        skipped: names of the broken images that were left out.
     """
 
     train: Images
@@ -26,6 +28,7 @@ class Data:
     class_names: tuple[str, ...]
     superclasses: tuple[str, ...] | None = None
     duplicates: dict = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
 
     @property
     def counts(self):
@@ -59,42 +62,79 @@ def split(source, spec, seed):
         UserError: shares, a limit or duplicates that leave a class without images to train on, or validation without any.
     """
     train, validation, test, duplicates = source.train, source.validation, source.test, {}
+    names = source.class_names
     own_test = test is None
     if own_test:
-        train, test = _draw(train, spec.test, seed, "data.test")
+        train, test = _shares(train, spec.test, seed, "data.test", names)
     if spec.limit is not None and spec.limit < len(train):
-        train = _draw(train, len(train) - spec.limit, seed, "data.limit")[0]
+        train = _limited(train, spec.limit, seed, names)
     if validation is not None and not spec.validation:
         train, validation = train.joined(validation), None
     own_validation = validation is None and spec.validation > 0
     if own_validation:
-        train, validation = _draw(train, spec.validation, seed, "data.validation")
+        train, validation = _shares(train, spec.validation, seed, "data.validation", names)
     if validation is not None:
         train, duplicates["train-validation"] = _without(train, validation, remove=own_validation)
         validation, duplicates["validation-test"] = _without(validation, test, remove=own_validation or own_test)
     train, duplicates["train-test"] = _without(train, test, remove=own_test)
     _check(source, train, validation)
-    return Data(train, validation, test, source.class_names, source.superclasses, duplicates)
+    return Data(train, validation, test, names, source.superclasses, duplicates, source.skipped)
 
 
-def _draw(images, held_out, seed, key):
-    """Two stratified parts, in their first order: what stays, and the `held_out` share or number."""
+def _shares(images, share, seed, key, names):
+    """What stays, and the held-out share: both with every class."""
+    parts = _draw(images, share, seed)
+    few = np.bincount(images.labels)
+    few = few[few > 0].min()
+    least, most = math.ceil(1000 / few) / 1000, math.floor(1000 - 1000 / few) / 1000
+    remedy = f"a share from {least} to {most}" if few > 1 else "two images or more of every class"
+    _refuse_left_out(parts, images, names, f"{key} = {share}", remedy)
+    return parts
+
+
+def _limited(images, limit, seed, names):
+    """So many of the images, with every class."""
+    left = len(images) - limit
+    part = _draw(images, left, seed, stratified=left >= len(names))[0]
+    counts = np.bincount(images.labels)
+    remedy = f"a limit of {math.ceil(len(images) / counts[counts > 0].min())} or more"
+    _refuse_left_out([part], images, names, f"data.limit = {limit}", remedy)
+    return part
+
+
+def _draw(images, held_out, seed, stratified=True):
+    """Two parts in their first order: what stays, and the `held_out` share or number; none where that cannot be done."""
+    places, classes = np.arange(len(images)), images.labels if stratified else None
     try:
-        stays, goes = train_test_split(
-            np.arange(len(images)), test_size=held_out, stratify=images.labels, random_state=seed
-        )
-    except ValueError as error:
-        counts = np.bincount(images.labels, minlength=1)
+        parts = train_test_split(places, test_size=held_out, stratify=classes, random_state=seed)
+    except ValueError:  # fewer images than classes on one side, or a class of one image
+        parts = [places[:0]] * 2
+    return [images.subset(np.sort(part)) for part in parts]
+
+
+def _refuse_left_out(parts, images, names, asked, remedy):
+    """The error for a draw that leaves a class without images on one side, naming the smallest such class."""
+    counts = np.bincount(images.labels, minlength=len(names))
+    left_out = [place for part in parts for place in _absent(part, names) if counts[place]]
+    if left_out:
+        name = names[min(left_out, key=counts.__getitem__)]
         raise UserError(
-            f"{key} cannot be honoured for {len(images)} images in {np.count_nonzero(counts)} classes "
-            f"(the smallest has {min(counts[counts > 0], default=0)}): {error}"
-        ) from None
-    return images.subset(np.sort(stays)), images.subset(np.sort(goes))
+            f"{asked} cannot be honoured for {len(images):,} images in {np.count_nonzero(counts)} classes: it leaves a part "
+            f"without {name} (of which there are {counts[names.index(name)]}); expected {remedy}"
+        )
+
+
+def _absent(images, names):
+    """The classes of which there is no image."""
+    return np.flatnonzero(np.bincount(images.labels, minlength=len(names)) == 0).tolist()
 
 
 def _check(source, train, validation):
     """Every class trains, and validation is not empty."""
-    lost = [source.class_names[label] for label in np.setdiff1d(source.train.labels, train.labels)]
+    names = source.class_names
+    if never := _absent(source.train, names):
+        raise UserError(f"found no training image of {names[never[0]]}; add some, or take the class out")
+    lost = [names[label] for label in _absent(train, names)]
     if lost:
         raise UserError(
             f"{len(train)} of {len(source.train)} images are left to train on after data.limit, the held-out shares and the "

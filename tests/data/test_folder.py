@@ -91,5 +91,5 @@ def test_no_such_folder(tmp_path):
 def test_a_broken_image_is_named(photos):
     path = photos({"cat": 5, "dog": 5})
     (path / "cat" / "0.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(UserError, match=r"cat/0\.png: cannot be read as an image"):
+    with pytest.raises(UserError, match=r"1 of 10 images cannot be read:\n  cat/0\.png: not an image"):
         load(spec_of(path), 16)
