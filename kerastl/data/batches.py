@@ -1,7 +1,5 @@
 """tf.data of a split: uint8 images kept as they are, everything else done a batch at a time at native size."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
@@ -13,7 +11,7 @@ COPIED_BYTES = 2**28  # TensorFlow takes seconds and twice the memory to capture
 
 def steps_per_epoch(images, batch_size, repeat=1):
     """Steps in one epoch of so many images; no step is smaller than another by more than one image."""
-    return math.ceil(images * repeat / batch_size)
+    return -(-images * repeat // batch_size)
 
 
 def training_batches(

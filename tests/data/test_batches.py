@@ -105,3 +105,12 @@ def test_the_draws_of_a_batch_follow_from_its_first_place():
     np.testing.assert_array_equal(alone, whole[1])
     other = next(iter(ordered_batches(images, np.arange(12), 4, **{**draws, "seed": [1, 3]})))
     assert not np.array_equal(other, whole[0])
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "repeat", "steps"),
+    [(10, 4, 1, 3), (8, 4, 1, 2), (3, 2, 3, 5), (19, 1, 10**16 + 1, 19 * (10**16 + 1))],
+)
+def test_steps_are_counted_in_whole_numbers(images, batch, repeat, steps):
+    """A property test found that a float has too few digits."""
+    assert steps_per_epoch(images, batch, repeat) == steps

@@ -58,11 +58,27 @@ def test_a_loss_out_of_all_bounds_is_told_at_the_end_of_the_epoch():
         watching().on_epoch_end(2, {"loss": 1.01 * limit})
 
 
-def test_out_of_memory_says_what_to_lower(tiny):
-    """Sixteen terabytes, which no machine has."""
+OUT_OF_MEMORY = {
+    "TensorFlow": lambda: raised(
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9]")
+    ),
+    "NumPy": lambda: np.ones(2**46),
+    "TensorFlow, sixteen terabytes": lambda: tf.ones([2**42]),
+}
+
+
+def raised(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "kind", [*list(OUT_OF_MEMORY)[:2], pytest.param(list(OUT_OF_MEMORY)[2], marks=pytest.mark.slow)]
+)
+def test_out_of_memory_says_what_to_lower(tiny, kind):
+    """TensorFlow tries for ten seconds before it gives up."""
     told = r"phase 'all': out of memory .*train\.batch_size \(found 32\), model\.image_size \(found 32\)"
     with pytest.raises(KerastlError, match=told), memory_told("all", tiny()):
-        tf.ones([2**42])
+        OUT_OF_MEMORY[kind]()
 
 
 def test_a_full_disk_is_not_taken_for_full_memory(tiny):
