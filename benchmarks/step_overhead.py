@@ -18,10 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 from kerastl import build_model, layer_groups, load, plan, recipe
-from kerastl.train.fit import compile_learner, phase_batches
+from kerastl.train.fit import compile_learner
 from kerastl.train.history import HistoryRows
 from kerastl.train.learner import make_learner
 from kerastl.train.progress import PhaseProgress
+from kerastl.train.steps import phase_batches
 
 CASES = {
     "SmallCNN at 32": {"model.backbone": "SmallCNN", "model.image_size": 32, "model.options": {}},

@@ -22,8 +22,8 @@ __version__ = "0.1.0"
 # Public name -> where it lives. Looked up when first used, so that TensorFlow waits until then.
 _LAZY = {
     "Run": "kerastl.run",
-    "dry_run": "kerastl.run",
-    "tune_speed": "kerastl.run",
+    "dry_run": "kerastl.preview",
+    "tune_speed": "kerastl.preview",
     "check": "kerastl.data.check",
     "load": "kerastl.data.load",
     "build_model": "kerastl.model.graph",

@@ -100,6 +100,19 @@ def train(
         run_recipe(spec, resume or out, dry_run, resume=resume is not None, force=force)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def launch(
+    command: typer.Context,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes on this machine.")],
+    debug: Debug = False,
+):
+    """Run a command in several workers on this machine: kerastl launch --workers 2 -- train RECIPE."""
+    with errors_shown(debug):
+        from kerastl.launch import launch as start
+
+        start(workers, command.args)
+
+
 @app.command("tune-speed")
 def tune_speed(
     recipe: RecipeName,
@@ -112,7 +125,7 @@ def tune_speed(
     with errors_shown(debug):
         spec = resolved(recipe, strategy, overrides, data_dir)
         typer.echo(start_tensorflow())
-        from kerastl.run import tune_speed as measure
+        from kerastl.preview import tune_speed as measure
 
         speeds = measure(spec)
         columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")
@@ -237,8 +250,8 @@ def parse_over(text):
 def run_recipe(spec, out, dry, **how):
     told = start_tensorflow()
     if dry:
-        from kerastl.run import dry_run
-        from kerastl.train.plan import describe
+        from kerastl.preview import dry_run
+        from kerastl.train.describe import describe
 
         plans, data = dry_run(spec)
         typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")

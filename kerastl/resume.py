@@ -24,6 +24,7 @@ FORCIBLE = (
     "recipe.train.learning_rate_scale",
     "recipe.train.evaluation_batch",
     "recipe.train.deterministic",
+    "recipe.train.devices",
 )
 
 

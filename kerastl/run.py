@@ -1,6 +1,8 @@
 """A run: a recipe taken through all the rooms, and the folder it leaves behind."""
 
 import json
+import shutil
+import tempfile
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -12,7 +14,6 @@ import tensorflow as tf
 
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
-from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
@@ -24,10 +25,11 @@ from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
+from kerastl.train.describe import describe
+from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.history import read_history
-from kerastl.train.plan import describe, plan
-from kerastl.train.speed import predict_seconds
+from kerastl.train.plan import plan
 from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
 
@@ -83,6 +85,9 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
         0.93
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    if worker()[0]:
+        return _follow(spec, folder, resume, force)
     with disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
             return _read(folder, spec)
@@ -97,6 +102,16 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
         forget(folder)
     return run
+
+
+def _follow(spec, folder, resume, force):
+    """What every worker but the first does: the same, in a folder of its own that does not stay."""
+    with tempfile.TemporaryDirectory() as own, stop_signals():
+        resume = resume and begun(folder)
+        for part in ("state", "checkpoints"):
+            if resume and (folder / part).is_dir():
+                shutil.copytree(folder / part, Path(own) / part)
+        return _train(spec, Path(own), False, resume, force)
 
 
 def _train(spec, folder, score_test, resume, force):
@@ -125,57 +140,6 @@ def _train(spec, folder, score_test, resume, force):
     return Run(folder, spec, model, metrics, exports)
 
 
-def dry_run(spec):
-    """The plan of a recipe, without training, without weights and, for CIFAR, without the images.
-
-    Args:
-        spec: a `Recipe`.
-
-    Returns:
-        The list of `PhasePlan`, and a sentence about the data it was made for.
-    """
-    if spec.data.name in LAYOUTS and find(spec.data) is None:
-        class_names, shape, counts = outline(spec.data)
-        images = min(counts["train"], spec.data.limit or counts["train"])
-        validate = round(images * spec.data.validation)
-        images -= validate
-        told = f"{spec.data.name} is not on this machine: its nominal size is assumed"
-    else:
-        data = load(spec.data, spec.model.image_size, spec.seed)
-        class_names, shape, (images, validate) = data.class_names, data.shape, data.counts
-        told = f"{spec.data.name}: {images:,} training, {validate:,} validation, {len(data.test):,} test images"
-    model = build_model(_without_weights(spec).model, shape, len(class_names))
-    groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, (images, validate))
-    return plans, f"{told}; {images:,} to train on, {len(class_names)} classes"
-
-
-def tune_speed(spec):
-    """How long the phases of a recipe will take on this machine, from a few steps of each.
-
-    Where the recipe asks for precision `auto`, the choice is measured here, and kept for the runs to come.
-
-    Args:
-        spec: a `Recipe`, the name of one, or the path of a TOML file. Its weights are not needed.
-
-    Returns:
-        A list with a `PhaseSpeed` for each phase.
-
-    Raises:
-        UserError: a recipe or data that the user can mend.
-
-    Example:
-        >>> [round(it.seconds) for it in tune_speed("cifar10-fast")]  # doctest: +SKIP
-        [42, 121]
-    """
-    spec = spec if isinstance(spec, Recipe) else recipe(spec)
-    data = load(spec.data, spec.model.image_size, spec.seed)
-    model = build_model(_without_weights(spec).model, data.shape, len(data.class_names))
-    groups = layer_groups(model, spec.model.backbone)
-    plans = plan(model, groups, spec, data.counts)
-    return predict_seconds(model, data, spec, plans, groups)
-
-
 def evaluate(folder, split="test"):
     """Judge the model of a finished run again, on the split of its own recipe.
 
@@ -200,11 +164,6 @@ def evaluate(folder, split="test"):
     model = load_untrusted(folder / "model.keras")
     _, probabilities = _answers(model, images, spec, split)
     return judge(probabilities, images.labels, data.class_names)
-
-
-def _without_weights(spec):
-    """The same architecture, for which nothing has to be there or downloaded."""
-    return override(spec, **{"model.weights": "none"}) if spec.model.weights != "none" else spec
 
 
 def _read(folder, spec):
@@ -293,6 +252,7 @@ def _circumstances(spec, data, model, plans, phases):
         "seed": spec.seed,
         "versions": versions(),
         "machine": machine(),
+        "trained_on": described(spec.train.devices),
         "git_revision": git_revision(),
         "recipe": strict.dump(spec),
     }

@@ -164,6 +164,12 @@ class TrainSpec:
     cache_dtype: Literal["float32", "float16", "bfloat16"] = key("float32", "in which cached features are stored")
     cache_budget: CacheBudget = key(CacheBudget, "room for cached features")
     jit_compile: bool = key(False, "compile the steps with XLA")
+    devices: Literal["auto", "cpu", "gpu", "tpu", "multi-worker"] = key(
+        "auto", "what shares a batch; auto: all workers of TF_CONFIG, a TPU, every GPU, or the CPU"
+    )
+    lr_scaling: Literal["none", "linear"] = key(
+        "none", "linear: rates are those of a batch of 64 and grow with batch_size (Goyal et al. 2017, section 2.1)"
+    )
     deterministic: bool = key(
         False, "TensorFlow's deterministic operations: the same bits on every run, slower on a GPU"
     )

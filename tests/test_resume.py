@@ -14,7 +14,7 @@ from kerastl.errors import KerastlError, UserError
 from kerastl.files import locked, write_json
 from kerastl.recipe import override
 from kerastl.run import train
-from kerastl.train import fit, state
+from kerastl.train import fit, state, steps
 from kerastl.train.stopping import Stopped, stop_signals
 from kerastl.train.store import Store
 
@@ -133,11 +133,11 @@ def test_asked_to_stop_it_keeps_its_state_and_goes_on(spec, left_alone, tmp_path
         pytest.raises(Stopped, match="state is kept: in phase 'fine-tune', epoch 1") as stopped,
     ):
         patch.setattr(fit, "PhaseProgress", Interrupting)
-        patch.setattr(fit, "CALL", 1)  # one step a call
+        patch.setattr(steps, "CALL", 1)  # one step a call
         train(spec, tmp_path / "run")
     assert stopped.value.signum == signum
     assert state.load(tmp_path / "run" / state.STEP)[1]["step"] == 2
-    monkeypatch.setattr(fit, "CALL", 1)
+    monkeypatch.setattr(steps, "CALL", 1)
     assert_same(gave(train(spec, tmp_path / "run", resume=True)), left_alone)
 
 

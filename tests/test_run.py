@@ -12,8 +12,9 @@ import kerastl
 from kerastl.data.load import load
 from kerastl.deploy.export import FORMATS
 from kerastl.errors import ExportError, MissingData, UserError
+from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
-from kerastl.run import dry_run, evaluate, train
+from kerastl.run import evaluate, train
 from kerastl.schema import LastLayers
 
 FILES = {

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.errors import KerastlError, brief
+from kerastl.train.optimizers import rates_now
 
 HOPELESS = 100  # times the loss of an even guess, over a whole epoch
 
@@ -48,8 +49,7 @@ class Divergence(keras.callbacks.Callback):
                 self.give_up(f"the weights {name} became infinite or NaN")
 
     def give_up(self, what):
-        rates = {group: float(optimizer.learning_rate) for group, optimizer in self.optimizers.items()}
-        shown = ", ".join(f"{group} {rate:.3g}" for group, rate in rates.items())
+        shown = ", ".join(f"{group} {rate:.3g}" for group, rate in rates_now(self.optimizers).items())
         raise KerastlError(
             f"phase {self.phase!r}, epoch {self.epoch}, step {self.step}: {what} at the learning rates {shown}. Lower them "
             "(train.learning_rate_scale=0.1) or clip gradients (phases.N.optimizer.clip_norm=1); the last good state is "

@@ -6,24 +6,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.utils.class_weight import compute_class_weight
 
-from kerastl.data.batches import evaluation_batches, training_batches
 from kerastl.errors import RecipeError
-from kerastl.model.cut import multiply_adds
 from kerastl.model.graph import copy_weights
 from kerastl.train import state
 from kerastl.train.best import BestWeights
+from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
 from kerastl.train.divergence import Divergence, memory_told
 from kerastl.train.history import HistoryRows
-from kerastl.train.learner import apply, make_learner, quieted
+from kerastl.train.learner import apply, make_learner, on_devices, quieted
 from kerastl.train.optimizers import combine, make_optimizers
 from kerastl.train.precision import precision
 from kerastl.train.progress import PhaseProgress
 from kerastl.train.state import Keeper
+from kerastl.train.steps import phase_batches, steps_per_call, validation_steps
 from kerastl.train.stopping import Stopped, stop_signals
-
-CALL = 4 * 10**9  # multiplications after which Python may look again: some tenths of a second
 
 
 def fit(model, data, recipe, plans, groups, run_dir, resume=False):
@@ -59,7 +56,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
     if done:
         _leave(model, plans[len(done) - 1])
     for number, it in enumerate(plans[len(done) :], start=len(done)):
-        with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe):
+        with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe), workers_told(run_dir):
             summary, rows = _run_phase(model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop)
             done.append(summary)
             state.keep_phases(run_dir, model, done, rows)
@@ -72,21 +69,23 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, s
     """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
     keras.utils.set_random_seed(_phase_seed(recipe, number))
     began = time.perf_counter()
-    learner = make_learner(model, data, recipe, it, seed=recipe.seed)
-    with quieted(learner.whole, it.quiet), precision(learner.whole, learner.precision):
-        optimizers = compile_learner(learner, it, groups, recipe)
-        name, phase = f"{number + 1}-{it.phase.name}", it.phase
-        best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
-        watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
-        recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups))
-        logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
-        progress = PhaseProgress(phase.name, number + 1, phases)
-        callbacks = [*_choosing(phase, best), watch, recorder, logs, progress]
-        keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
-        try:
-            _all_epochs(learner, data, recipe, it, number, [*callbacks, keeper])
-        finally:
-            progress.bar.close()
+    learner, strategy = make_learner(model, data, recipe, it, seed=recipe.seed), strategy_for(recipe.train.devices)
+    with scope(strategy):
+        learner = on_devices(learner, it, strategy)
+        with quieted(learner.whole, it.quiet), precision(learner.whole, learner.precision):
+            optimizers = compile_learner(learner, it, groups, recipe, strategy)
+            name, phase = f"{number + 1}-{it.phase.name}", it.phase
+            best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
+            watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
+            recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups))
+            logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
+            progress = PhaseProgress(phase.name, number + 1, phases)
+            callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, logs, progress]
+            keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
+            try:
+                _all_epochs(learner, data, recipe, it, number, [*callbacks, keeper], strategy)
+            finally:
+                progress.bar.close()
     if best:
         learner.model.load_weights(best.file)
     _give_back(learner, model, it)
@@ -109,20 +108,20 @@ def _phase_seed(recipe, number):
     return int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
 
 
-def _all_epochs(learner, data, recipe, it, number, callbacks):
+def _all_epochs(learner, data, recipe, it, number, callbacks, strategy):
     """The epochs of a phase that are left; one that was begun before the process was killed is ended first."""
     keeper = callbacks[-1]
     keeper.begin(learner)
     while True:
         first_step = keeper.epoch * it.steps_per_epoch + keeper.step
-        train, validation = phase_batches(learner, data, recipe, it, number, first_step)
+        train, validation = phase_batches(learner, data, recipe, it, number, first_step, strategy)
         learner.model.fit(
             train,
             initial_epoch=keeper.epoch,
             epochs=it.epochs,
             steps_per_epoch=it.steps_per_epoch - keeper.step,
             validation_data=validation,
-            class_weight=_class_weights(data, recipe),
+            validation_steps=validation and validation_steps(learner, recipe),
             callbacks=callbacks,
             verbose=0,
             shuffle=False,
@@ -131,7 +130,7 @@ def _all_epochs(learner, data, recipe, it, number, callbacks):
             return
 
 
-def compile_learner(learner, it, groups, recipe):
+def compile_learner(learner, it, groups, recipe, strategy=None):
     """Compile what a phase trains, with fresh optimizers.
 
     Args:
@@ -139,6 +138,7 @@ def compile_learner(learner, it, groups, recipe):
         it: its `PhasePlan`.
         groups: what `layer_groups` gave.
         recipe: a `Recipe`.
+        strategy: in whose scope this is called, or None.
 
     Returns:
         The optimizer of each group that learns.
@@ -152,15 +152,21 @@ def compile_learner(learner, it, groups, recipe):
     optimizer = combine(optimizers, learner.model, groups)
     if learner.precision == "mixed_float16":  # small gradients would vanish in half precision
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    whole_loss = strategy and recipe.train.class_weights == "none"
     # Compiled anew: Keras reads the trainable flags here, and an optimizer cannot take up other variables later.
     # The training targets are smoothed and mixed in the data, so this loss is the plain one on validation images.
     learner.model.compile(
         optimizer=optimizer,
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=CROSSENTROPY,
+        metrics=["accuracy", CROSSENTROPY] if whole_loss else ["accuracy"],
         jit_compile=recipe.train.jit_compile,
-        steps_per_execution=_steps_per_call(learner.model, recipe.train.batch_size, it.steps_per_epoch),
+        # TensorFlow 2.21 cannot run a loop of several steps over shares of a batch.
+        steps_per_execution=1
+        if strategy
+        else steps_per_call(learner.model, recipe.train.batch_size, it.steps_per_epoch),
     )
+    if strategy:
+        build_compiled(learner.model, strategy)
     return optimizers
 
 
@@ -179,35 +185,6 @@ def _check_compiled_resize(model):
         )
 
 
-def phase_batches(learner, data, recipe, it, number, first_step=0):
-    """The training steps of a phase from one on, and its validation steps, which may be None."""
-    classes = len(data.class_names)
-    train = training_batches(
-        learner.train,
-        classes,
-        recipe.train.batch_size,
-        it.epochs,
-        seed=[recipe.seed, number],
-        repeat=recipe.data.repeat,
-        augment_spec=learner.augment,
-        label_smoothing=recipe.train.label_smoothing,
-        first_step=first_step,
-        views=learner.views,
-    )
-    if learner.validation is None:
-        return train, None
-    return train, evaluation_batches(learner.validation, classes, recipe.train.evaluation_batch)
-
-
-def _steps_per_call(model, batch_size, steps_per_epoch):
-    """Small steps are run many at a time, or Python would take longer than they do.
-
-    A divisor of the epoch: Keras runs all the steps of a call, also those beyond the end of the epoch.
-    """
-    most = CALL // max(1, 3 * batch_size * multiply_adds(model.layers))
-    return max((n for n in range(1, steps_per_epoch + 1) if steps_per_epoch % n == 0 and n <= most), default=1)
-
-
 def _give_back(learner, model, it):
     """Leave the user's model as the phase leaves it: weights, trainable flags, compiled."""
     if learner.whole is not model:
@@ -218,7 +195,7 @@ def _give_back(learner, model, it):
 
 def _leave(model, it):
     apply(model, it)
-    model.compile(loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    model.compile(loss=CROSSENTROPY, metrics=["accuracy"], jit_compile=False)
 
 
 def _choosing(phase, best):
@@ -229,13 +206,3 @@ def _choosing(phase, best):
         *([best] if best else []),
         *([keras.callbacks.EarlyStopping(monitor=phase.monitor, patience=stop.patience)] if stop else []),
     ]
-
-
-def _class_weights(data, recipe):
-    if recipe.train.class_weights == "none":
-        return None
-    labels = data.train.labels
-    present = np.unique(labels)
-    return dict(
-        zip(present.tolist(), compute_class_weight("balanced", classes=present, y=labels).tolist(), strict=True)
-    )

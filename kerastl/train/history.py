@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from kerastl.files import whole
+from kerastl.train.optimizers import rates_now
 
 COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
@@ -39,7 +40,7 @@ class HistoryRows(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.training_seconds += self.last_step - self.began
         self.training_steps += self.steps
-        rates = {f"lr_{group}": float(optimizer.learning_rate) for group, optimizer in self.optimizers.items()}
+        rates = {f"lr_{group}": rate for group, rate in rates_now(self.optimizers).items()}
         row = {"phase": self.phase, "epoch": epoch + 1, **{name: logs[name] for name in COLUMNS if name in logs}}
         row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}
         self.rows.append(row)

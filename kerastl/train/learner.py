@@ -12,8 +12,9 @@ import numpy as np
 
 from kerastl.data.images import Images
 from kerastl.model.cut import split
-from kerastl.model.graph import at_size
+from kerastl.model.graph import at_size, copy_weights
 from kerastl.schema import AugmentSpec
+from kerastl.train.devices import mirrored
 from kerastl.train.features import Pass, Trunk, View, cached_features
 from kerastl.train.frontier import DRAWS, only_mixing, without_mixing
 from kerastl.train.plan import is_batch_norm
@@ -113,6 +114,23 @@ def _cached_learner(learner, recipe, it, seed):
     validation = learner.validation and replace(learner.validation, pixels=features[1])
     made = behind_the_frontier(learner, tail, train, validation, recipe, len(views))
     return replace(made, seconds=time.perf_counter() - began)
+
+
+def on_devices(learner, phase_plan, strategy):
+    """The learner whose steps a strategy spreads over devices; to be called in its scope.
+
+    Args:
+        learner: what `make_learner` gave.
+        phase_plan: its `PhasePlan`.
+        strategy: a `tf.distribute.Strategy`, or None: the learner as it is.
+    """
+    if strategy is None:
+        return learner
+    whole = mirrored(learner.whole)
+    copy_weights(learner.whole, whole)
+    apply(whole, phase_plan)
+    tail = learner.model is not learner.whole
+    return replace(learner, whole=whole, model=split(whole, phase_plan.frontier.layer)[1] if tail else whole)
 
 
 def apply(model, phase_plan):

@@ -52,6 +52,15 @@ def combine(optimizers, model, groups):
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(distinct[-1], assigned))
 
 
+def rates_now(optimizers):
+    """The learning rate that each group has at this step.
+
+    Args:
+        optimizers: what `make_optimizers` gave; on any devices.
+    """
+    return {group: float(keras.ops.convert_to_numpy(it.learning_rate)) for group, it in optimizers.items()}
+
+
 def _make(phase_plan, rate):
     spec, phase = phase_plan.phase.optimizer, phase_plan.phase
     arguments = {"learning_rate": make_schedule(phase.schedule, rate, phase_plan.epochs, phase_plan.steps_per_epoch)}

@@ -14,7 +14,10 @@ from kerastl.errors import RecipeError
 from kerastl.model.graph import at_size
 from kerastl.model.groups import learnable
 from kerastl.schema import LastLayers, Phase
-from kerastl.train.frontier import Frontier, find_frontier, human_bytes, quiet_layers
+from kerastl.train.frontier import Frontier, find_frontier, quiet_layers
+
+# What rates are multiplied by, for the images in a step. The rates of a recipe that says "linear" are those of a batch of 64.
+SCALINGS = {"none": lambda batch: 1.0, "linear": lambda batch: batch / 64}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class PhasePlan:
         momentum: of the moving statistics of each BatchNormalization layer that is updated, by layer name.
         quiet: names of the layers of frozen groups that would draw (dropout) and do not.
         frontier: how far into the graph nothing changes, and whether what comes out there is cached.
+        batch_scale: what the rates were multiplied by for the size of the batch.
         precision: of the training steps; `auto` is measured when the phase begins.
         trunk_precision: of the pass through what is still.
         warnings: what will be done as asked, and is probably not what was wanted.
@@ -62,6 +66,7 @@ class PhasePlan:
     momentum: dict[str, float]
     quiet: tuple[str, ...]
     frontier: Frontier
+    batch_scale: float
     precision: str
     trunk_precision: str
     warnings: tuple[str, ...] = ()
@@ -111,14 +116,18 @@ def _plan_phase(model, groups, recipe, phase, images, later):
         chosen = [layer for layer in chosen if not is_batch_norm(layer)]
     names = {layer.name for layer in chosen}
     trained_groups = [name for name, layers in groups.items() if any(layer.name in names for layer in layers)]
-    rates = _rates(phase, trained_groups, groups)
+    rates, batch_scale = (
+        _rates(phase, trained_groups, groups),
+        SCALINGS[recipe.train.lr_scaling](recipe.train.batch_size),
+    )
+    scale = recipe.train.learning_rate_scale * batch_scale
     group_plans = []
     for name, layers in groups.items():
         able = [layer for layer in layers if learnable(layer)]
         trained = tuple(layer.name for layer in able if layer.name in names)
         sizes = {layer.name: sum(int(np.prod(weight.shape)) for weight in learnable(layer)) for layer in able}
         parameters = sum(sizes[layer] for layer in trained)
-        rate = rates[name] * recipe.train.learning_rate_scale if trained else None
+        rate = rates[name] * scale if trained else None
         group_plans.append(GroupPlan(name, len(able), trained, parameters, sum(sizes.values()) - parameters, rate))
     updated = [layer for layer in chosen if is_batch_norm(layer)]
     quiet = quiet_layers(groups, names)
@@ -134,6 +143,7 @@ def _plan_phase(model, groups, recipe, phase, images, later):
         momentum={layer.name: _momentum(layer, phase, epochs * steps) for layer in updated},
         quiet=quiet,
         frontier=find_frontier(sized, names, quiet, recipe, epochs, images, alike),
+        batch_scale=batch_scale,
         precision=precision,
         trunk_precision=trunk_precision,
         warnings=_warnings(phase, updated),
@@ -240,66 +250,3 @@ def _momentum(layer, phase, steps):
     if phase.batch_norm_momentum != "auto":
         return phase.batch_norm_momentum
     return round(min(layer.momentum, 0.99, max(0.5, 1 - 20 / steps)), 4)
-
-
-def describe(plans):
-    """The plan as text: a line for each phase and a table of its groups."""
-    lines = []
-    for number, it in enumerate(plans, start=1):
-        length = f"{it.epochs} epochs x {it.steps_per_epoch} steps = {it.steps} steps"
-        lines += [f"phase {number}/{len(plans)} {it.phase.name}: {length}", *_settings(it)]
-        lines.append(
-            f"    {'group':<10}{'layers trained':>16}{'parameters trained':>20}{'frozen':>14}{'learning rate':>15}"
-        )
-        for group in it.groups:
-            rate = "frozen" if group.learning_rate is None else f"{group.learning_rate:g}"
-            of = f"{len(group.trained)} of {group.layers}"
-            lines.append(f"    {group.name:<10}{of:>16}{group.parameters:>20,}{group.frozen_parameters:>14,}{rate:>15}")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _cache(it):
-    frontier = it.frontier
-    if not frontier.cached:
-        return f"none; {frontier.why_not}"
-    shape = " x ".join(map(str, frontier.shape))
-    views = f", {frontier.views} views" if frontier.views > 1 else ""
-    narrow = f", in {it.trunk_precision}" if it.trunk_precision != "float32" else ""
-    via = f", by way of {frontier.via}" if frontier.via else ""
-    return (
-        f"up to {frontier.layer} ({shape}){views}{narrow}{via}: {human_bytes(frontier.bytes)}; "
-        f"{frontier.gain:g} times less arithmetic"
-    )
-
-
-def _settings(it):
-    phase, optimizer, schedule = it.phase, it.phase.optimizer, it.phase.schedule
-    shown = [optimizer.name]
-    shown += [
-        f"{name} {value:g}"
-        for name in ("momentum", "weight_decay", "clip_norm", "ema")
-        if (value := getattr(optimizer, name))
-    ]
-    shown += ["nesterov"] * optimizer.nesterov
-    moving = {
-        "constant": "constant",
-        "step": f"step: times {schedule.factor:g} every {schedule.every:g} epochs",
-        "cosine": f"cosine, warm-up {schedule.warmup or 0:g}",
-        "one-cycle": f"one-cycle, warm-up {0.3 if schedule.warmup is None else schedule.warmup:g}",
-    }[schedule.name]
-    momentum = sorted(set(it.momentum.values()))
-    norm = f"updated, momentum {' and '.join(f'{m:g}' for m in momentum)}" if momentum else "frozen"
-    lines = [f"    optimizer: {', '.join(shown)}; schedule: {moving}", f"    batch normalisation: {norm}"]
-    if phase.image_size:
-        lines.append(f"    images: resized to {phase.image_size} in this phase")
-    if it.precision != "float32":
-        lines.append(f"    precision: {it.precision}")
-    if it.quiet:
-        lines.append(f"    dropout of frozen groups: off ({len(it.quiet)} layers)")
-    lines.append(f"    cache: {_cache(it)}")
-    if phase.early_stopping:
-        lines.append(f"    early stopping: {phase.early_stopping.monitor}, patience {phase.early_stopping.patience}")
-    if phase.monitor:
-        lines.append(f"    ends with the weights of its best {phase.monitor}")
-    return lines + [f"    warning: {warning}" for warning in it.warnings]

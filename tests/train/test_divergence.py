@@ -12,7 +12,7 @@ from kerastl.data.load import load
 from kerastl.errors import KerastlError
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
-from kerastl.train import fit, state
+from kerastl.train import fit, state, steps
 from kerastl.train.divergence import HOPELESS, Divergence, memory_told
 from kerastl.train.plan import plan
 
@@ -26,7 +26,7 @@ def trained(spec, folder):
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(tiny, tmp_path, monkeypatch):
     """At the step where it shows; what is kept is from before, and finite."""
-    monkeypatch.setattr(fit, "CALL", 1)  # one step a call
+    monkeypatch.setattr(steps, "CALL", 1)  # one step a call
     sgd = {"name": "sgd", "learning_rate": 1e30}
     spec = tiny(strategy="full", **{"phases.0.optimizer": sgd, "train.batch_size": 8, "train.checkpoint_minutes": 1e-9})
     told = r"phase 'all', epoch 1, step \d: the loss became (nan|inf) at the learning rates stem \S+e\+29, .*learning_rate_scale=0.1"

@@ -13,7 +13,7 @@ from kerastl.data.split import Data
 from kerastl.errors import RecipeError
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
-from kerastl.train import fit as phases
+from kerastl.train import steps
 from kerastl.train.fit import fit
 from kerastl.train.history import COLUMNS, read_history
 from kerastl.train.plan import is_batch_norm, plan
@@ -129,10 +129,12 @@ def test_phases_of_one_model_follow_each_other(tiny, digits, tmp_path):
 @pytest.mark.parametrize("call", [10**5, 5 * 10**5, 10**12])
 def test_as_many_steps_as_planned_however_many_are_run_at_a_time(tiny, digits, tmp_path, monkeypatch, call):
     """48 images in batches of 7 are 7 steps: a prime number, that only 1 and 7 divide."""
-    monkeypatch.setattr(phases, "CALL", call)
+    monkeypatch.setattr(steps, "CALL", call)
     recipe = tiny(strategy="head-only", **{"train.batch_size": 7, "phases.0.epochs": 3, "train.epochs_scale": 1.0})
     taken = []
-    monkeypatch.setattr(phases, "_give_back", lambda learner, *_: taken.append(int(learner.model.optimizer.iterations)))
+    monkeypatch.setattr(
+        "kerastl.train.fit._give_back", lambda learner, *_: taken.append(int(learner.model.optimizer.iterations))
+    )
     _, _, (done,) = trained(recipe, digits, tmp_path)
     assert taken == [21] and done["steps"] == 21
     assert len(read_history(tmp_path / "history.csv")) == 3

@@ -8,8 +8,9 @@ from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.recipe import recipe
 from kerastl.schema import ModelSpec
+from kerastl.train.describe import describe
 from kerastl.train.frontier import human_bytes
-from kerastl.train.plan import describe, plan
+from kerastl.train.plan import plan
 
 IMAGES = (1000, 100)
 

@@ -12,10 +12,11 @@ from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.schema import AugmentSpec
 from kerastl.train import features
-from kerastl.train.fit import fit, phase_batches
+from kerastl.train.fit import fit
 from kerastl.train.history import read_history
 from kerastl.train.learner import make_learner, quieted
 from kerastl.train.plan import plan
+from kerastl.train.steps import phase_batches
 from kerastl.train.store import StoredRows, root
 
 # Pretrained: its features say something, and its BatchNorm statistics give folding something to do.

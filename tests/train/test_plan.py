@@ -8,10 +8,11 @@ import pytest
 from kerastl.errors import RecipeError
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups, learnable
+from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
-from kerastl.run import dry_run
 from kerastl.schema import ModelSpec
-from kerastl.train.plan import describe, is_batch_norm, plan
+from kerastl.train.describe import describe
+from kerastl.train.plan import is_batch_norm, plan
 
 GOLDEN = Path(__file__).parent / "plans"
 

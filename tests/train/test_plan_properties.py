@@ -14,10 +14,11 @@ from kerastl import schema, strict
 from kerastl.errors import RecipeError
 from kerastl.model.graph import INPUT_LAYERS, build_model
 from kerastl.model.groups import STATISTICS, layer_groups
+from kerastl.train.describe import describe
 from kerastl.train.frontier import DRAWS
 from kerastl.train.learner import apply
 from kerastl.train.optimizers import combine, make_optimizers
-from kerastl.train.plan import describe, is_batch_norm, plan
+from kerastl.train.plan import is_batch_norm, plan
 
 GROUPS = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 LAYERS = 55  # that bear weights, and a few more than there are
