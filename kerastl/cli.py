@@ -257,7 +257,10 @@ def run_recipe(spec, out, dry, **how):
         typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
+    from kerastl.train.devices import worker
 
+    if out is None and worker()[1] > 1:
+        raise UserError("--out: several workers have to agree on the run folder; expected --out DIR or --resume RUN")
     folder = out or free_folder(spec.name)
     typer.echo(f"{spec.name} -> {folder}, {told}", err=True)
     try:

@@ -87,7 +87,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
-        return _follow(spec, folder, resume, force)
+        return _follow(spec, folder, score_test, resume, force)
     with disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
             return _read(folder, spec)
@@ -104,14 +104,19 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
     return run
 
 
-def _follow(spec, folder, resume, force):
+def _follow(spec, folder, score_test, resume, force):
     """What every worker but the first does: the same, in a folder of its own that does not stay."""
+    if finished(folder) and resume:
+        return _read(folder, spec)
     with tempfile.TemporaryDirectory() as own, stop_signals():
         resume = resume and begun(folder)
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        return _train(spec, Path(own), False, resume, force)
+        run = _train(spec, Path(own), False, resume, force)
+    if spec.baseline and score_test:
+        _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
+    return run
 
 
 def _train(spec, folder, score_test, resume, force):

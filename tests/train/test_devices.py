@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TINY
+from typer.testing import CliRunner
 
 from kerastl import launch as launching
+from kerastl.cli import app
 from kerastl.data.batches import even_batches, training_batches
 from kerastl.data.images import Images
 from kerastl.errors import KerastlError, RecipeError, UserError
@@ -140,6 +142,21 @@ def test_a_worker_that_fails_is_told(tmp_path):
         launch(2, ["train", "--resume", "nowhere"])
 
 
+CLUSTERS = {
+    "": (0, 1),
+    "{}": (0, 1),
+    '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}': (1, 2),
+    '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}': (1, 3),
+    '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}': (0, 2),
+}
+
+
+def test_several_workers_have_to_name_the_folder(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", next(config for config in CLUSTERS if "chief" not in config and len(config) > 2))
+    result = CliRunner().invoke(app, ["train", "quickstart"])
+    assert result.exit_code == 2 and "--out: several workers have to agree on the run folder" in result.output
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_every_example_is_in_one_share(count):
     """Counted over an epoch, over all replicas; no share larger than another by more than one."""
@@ -173,15 +190,6 @@ def test_even_batches_are_the_images_in_their_order():
     batches = [pixels.numpy() for pixels, _ in even_batches(images, 4, 16)]
     assert [len(pixels) for pixels in batches] == [13, 13, 13, 14]
     np.testing.assert_array_equal(np.concatenate(batches), images.pixels)
-
-
-CLUSTERS = {
-    "": (0, 1),
-    "{}": (0, 1),
-    '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}': (1, 2),
-    '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}': (1, 3),
-    '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}': (0, 2),
-}
 
 
 @pytest.mark.parametrize("config", CLUSTERS)
