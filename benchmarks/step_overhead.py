@@ -3,7 +3,7 @@
     python benchmarks/step_overhead.py [ROUNDS]
 
 Batches and compiled step are the same objects in both, so that what differs is what kerastl does around a step: history,
-TensorBoard, progress. The machine's own noise is larger than that; so the fastest epoch of each kind counts.
+TensorBoard, progress, and the state after each epoch. The machine's own noise is larger than that; so the fastest epoch of each kind counts.
 """
 
 import os
@@ -18,11 +18,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 from kerastl import build_model, layer_groups, load, plan, recipe
+from kerastl.files import remove
+from kerastl.train.divergence import Divergence
 from kerastl.train.fit import compile_learner
 from kerastl.train.history import HistoryRows
 from kerastl.train.learner import make_learner
 from kerastl.train.progress import PhaseProgress
+from kerastl.train.state import Keeper
 from kerastl.train.steps import phase_batches
+from kerastl.train.stopping import Stop
 
 CASES = {
     "SmallCNN at 32": {"model.backbone": "SmallCNN", "model.image_size": 32, "model.options": {}},
@@ -42,7 +46,8 @@ class EpochSeconds(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.began
 
 
-def compare(changes, rounds):
+def prepared(changes):
+    """Data, recipe, groups, plan and learner of one phase that trains everything."""
     phase = {"name": "all", "trainable": "all", "epochs": 1000, "optimizer": {"name": "adam", "learning_rate": 1e-5}}
     fixed = {
         "model.weights": "none",
@@ -57,7 +62,11 @@ def compare(changes, rounds):
     model = build_model(spec.model, data.shape, 10)
     groups = layer_groups(model, spec.model.backbone)
     (it,) = plan(model, groups, spec, data.counts)
-    learner = make_learner(model, data, spec, it, seed=0)
+    return data, spec, groups, it, make_learner(model, data, spec, it, seed=0)
+
+
+def compare(changes, rounds):
+    data, spec, groups, it, learner = prepared(changes)
     optimizers = compile_learner(learner, it, groups, spec)
     folder, seconds = Path(tempfile.mkdtemp()), {"bare": [], "kerastl": []}
     for turn in range(2 * rounds + 2):
@@ -66,10 +75,14 @@ def compare(changes, rounds):
         if name == "kerastl":
             recorder = HistoryRows(folder / "history.csv", [], "all", optimizers, list(groups))
             logs = keras.callbacks.TensorBoard(folder / "logs", write_graph=False)
-            callbacks = [recorder, logs, PhaseProgress("all", 1, 1)]
+            progress, watch = PhaseProgress("all", 1, 1), Divergence("all", optimizers, 10, folder)
+            others = [watch, recorder, logs, progress]
+            callbacks = [*others, Keeper(folder, it, others, watch, Stop(), 600, 0.0)]
+            callbacks[-1].begin(learner)
         watch, (train, _) = EpochSeconds(), phase_batches(learner, data, spec, it, turn)
-        model.fit(train, steps_per_epoch=STEPS, callbacks=[*callbacks, watch], verbose=0, shuffle=False)
+        learner.model.fit(train, steps_per_epoch=STEPS, callbacks=[*callbacks, watch], verbose=0, shuffle=False)
         seconds[name] += [watch.seconds] if turn > 1 else []  # the first two trace
+        remove(folder / "state")
     return {name: min(times) / STEPS for name, times in seconds.items()}
 
 

@@ -138,7 +138,7 @@ def mirrored(model):
     copy = keras.models.clone_model(model)
     for layer in copy.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
+            layer.synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return copy
 
 
