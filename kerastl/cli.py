@@ -257,12 +257,12 @@ def run_recipe(spec, out, dry, **how):
         typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
-    from kerastl.train.devices import worker
+    from kerastl.train.devices import described, worker
 
     if out is None and worker()[1] > 1:
         raise UserError("--out: several workers have to agree on the run folder; expected --out DIR or --resume RUN")
     folder = out or free_folder(spec.name)
-    typer.echo(f"{spec.name} -> {folder}, {told}", err=True)
+    typer.echo(f"{spec.name} -> {folder}, {told}; {described(spec.train.devices)}", err=True)
     try:
         print_run(run_train(spec, folder, **how))
     except KeyboardInterrupt as stop:
