@@ -8,7 +8,8 @@ import numpy as np
 from kerastl.circumstances import versions
 from kerastl.errors import UserError
 from kerastl.files import write_json
-from kerastl.strict import dump
+from kerastl.schema import Recipe
+from kerastl.strict import dump, read
 from kerastl.train.state import FOLDER
 
 ORIGIN = FOLDER / "run.json"
@@ -71,7 +72,11 @@ def check(folder, now, force=False):
     Raises:
         UserError: something differs; it is named, with what can be done.
     """
-    before, now = (_flat(table) for table in (json.loads((folder / ORIGIN).read_text(encoding="utf-8")), now))
+    before = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    before["recipe"] = dump(
+        read(Recipe, before["recipe"], str(folder / ORIGIN))
+    )  # with keys that are newer than the run
+    before, now = _flat(before), _flat(now)
     different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     different = [key for key in different if not key.startswith(FREE)]
     fatal = [key for key in different if not key.startswith(FORCIBLE)]

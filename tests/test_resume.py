@@ -197,6 +197,17 @@ def test_what_does_not_matter_may_change(spec, unfinished, monkeypatch):
             train(override(spec, **changes), unfinished, resume=True, force=force)
 
 
+def test_a_key_that_is_newer_than_the_run_is_no_difference(spec, unfinished, monkeypatch):
+    path = unfinished / state.FOLDER / "run.json"
+    before = path.read_text()
+    table = json.loads(before)
+    del table["recipe"]["train"]["batch_size"], table["recipe"]["train"]["jit_compile"]
+    write_json(path, table)
+    with pytest.raises(UserError, match=r"recipe\.train\.batch_size was 64, is 16; a run cannot"):
+        train(spec, unfinished, resume=True)
+    path.write_text(before)
+
+
 def test_an_unfinished_run_is_not_overwritten(spec, unfinished):
     with pytest.raises(
         UserError, match=r"holds a run already; name a new folder \(--out\), or go on with it \(--resume "
