@@ -26,7 +26,7 @@ from kerastl.train.stopping import Stopped, stop_signals
 CALL = 4 * 10**9  # multiplications after which Python may look again: some tenths of a second
 
 
-def fit(model, data, recipe, plans, groups, run_dir, resume=False):
+def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None):
     """Train a model through all phases of its plan.
 
     Writes `history.csv` after every epoch, TensorBoard logs under `logs/`, the best weights of the phases that choose them
@@ -41,6 +41,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
         run_dir: folder of the run; made where it is missing.
         resume: go on from the state in the folder, which is that of the same recipe, data and first weights; from the
             beginning where there is none.
+        on_epoch: a function that is called after each epoch with the rows of history.csv so far; it may raise.
 
     Returns:
         A list with a dict for each phase: name, epochs run, best epoch (None where the last weights were kept), steps,
@@ -60,7 +61,9 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
         _leave(model, plans[len(done) - 1])
     for number, it in enumerate(plans[len(done) :], start=len(done)):
         with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe):
-            summary, rows = _run_phase(model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop)
+            summary, rows = _run_phase(
+                model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop, on_epoch
+            )
             done.append(summary)
             state.keep_phases(run_dir, model, done, rows)
         if stop.asked:
@@ -68,7 +71,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
     return done
 
 
-def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop):
+def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop, on_epoch):
     """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
     keras.utils.set_random_seed(_phase_seed(recipe, number))
     began = time.perf_counter()
@@ -78,7 +81,7 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, s
         name, phase = f"{number + 1}-{it.phase.name}", it.phase
         best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
         watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
-        recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups))
+        recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups), on_epoch)
         logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
         progress = PhaseProgress(phase.name, number + 1, phases)
         callbacks = [*_choosing(phase, best), watch, recorder, logs, progress]
@@ -122,7 +125,7 @@ def _all_epochs(learner, data, recipe, it, number, callbacks):
             epochs=it.epochs,
             steps_per_epoch=it.steps_per_epoch - keeper.step,
             validation_data=validation,
-            class_weight=_class_weights(data, recipe),
+            class_weight=class_weights(data, recipe),
             callbacks=callbacks,
             verbose=0,
             shuffle=False,
@@ -231,7 +234,8 @@ def _choosing(phase, best):
     ]
 
 
-def _class_weights(data, recipe):
+def class_weights(data, recipe):
+    """What an image of each class weighs in the loss, or None where all weigh the same."""
     if recipe.train.class_weights == "none":
         return None
     labels = data.train.labels
