@@ -34,6 +34,7 @@ _LAZY = {
     "compare": "kerastl.evaluate.compare",
     "export": "kerastl.deploy.export",
     "sweep": "kerastl.sweeps",
+    "find_learning_rate": "kerastl.train.lr_find",
 }
 __all__ = [
     "KerastlError",

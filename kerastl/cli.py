@@ -12,9 +12,10 @@ import typer
 
 from kerastl import recipe as read_recipe
 from kerastl.errors import KerastlError, KerastlWarning, RecipeError, UserError
-from kerastl.recipe import OWN_PHASES, keys, names, parse_override, parse_value
+from kerastl.recipe import OWN_PHASES, keys, names, parse_override
+from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_check, print_run, print_table
+from kerastl.tables import decimals, print_check, print_rates, print_run, print_speeds, print_sweep, print_table
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
@@ -127,23 +128,30 @@ def tune_speed(
         typer.echo(start_tensorflow())
         from kerastl.preview import tune_speed as measure
 
-        speeds = measure(spec)
-        columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")
-        rows = [
-            (
-                it.name,
-                it.precision,
-                *(
-                    f"{seconds:.1f}"
-                    for seconds in (it.features, it.start, 1e3 * it.step, 1e3 * it.data, it.validation, it.seconds)
-                ),
-            )
-            for it in speeds
-        ]
-        print_table(columns, rows)
-        typer.echo(
-            f"{sum(it.seconds for it in speeds):.0f} seconds of training; features counted as if none were cached yet"
-        )
+        print_speeds(measure(spec))
+
+
+@app.command("lr-find")
+def lr_find(
+    recipe: RecipeName,
+    phase: Annotated[int | None, typer.Option(help="Only this one, from 0 as in the keys of a recipe.")] = None,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where the curves go.")] = Path("lr-find.png"),
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Let the learning rate of each phase grow from step to step, draw the loss and suggest a rate."""
+    with errors_shown(debug):
+        spec = resolved(recipe, strategy, overrides, data_dir)
+        typer.echo(start_tensorflow(), err=True)
+        from kerastl.evaluate.plots import draw_rates
+        from kerastl.train.lr_find import find_learning_rate
+
+        tests = find_learning_rate(spec, phase)
+        draw_rates(tests, out)
+        print_rates(tests)
+        typer.echo(f"curves: {out}")
 
 
 @app.command()
@@ -171,36 +179,42 @@ def evaluate(
 def sweep(
     recipe: RecipeName,
     over: Annotated[
-        list[str], typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
-    ],
+        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=LOW..HIGH[:log]", help="Instead: draw a dotted key from a range, or from values A,B,C."
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="How many settings a search draws (30).")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Database shared by all processes (default: sweep.db in the folder, SQLite)."),
+    ] = None,
     strategy: Strategy = None,
     overrides: Overrides = None,
     out: Out = None,
     data_dir: DataDir = None,
     debug: Debug = False,
 ):
-    """Try several values, choose on validation, retrain the winner on train + validation, score it on test once."""
+    """Try several values, choose on validation, retrain the winner on train + validation, score it on test once.
+
+    The same command with the same --out, or the same --storage, goes on with a sweep, or helps with it.
+    """
     with errors_shown(debug):
         base = resolved(recipe, strategy, overrides, data_dir)
-        values = dict(map(parse_over, over))
+        over, search = dict(map(parse_over, over or [])), dict(map(parse_search, search or []))
+        make_space(base, over, search, trials)
         start_tensorflow()
         from kerastl.sweeps import sweep as run_sweep
 
         folder = out or free_folder(f"{base.name}-sweep")
-        done = run_sweep(base, values, folder)
-        rows = [
-            (
-                *(row[key] for key in values),
-                f"{row['val_accuracy']:.4f} [{row['val_low']:.4f}, {row['val_high']:.4f}]",
-                f"{row['seconds']:.0f}",
-            )
-            for row in done.rows
-        ]
-        print_table((*values, "validation accuracy [95% interval]", "seconds"), rows)
-        typer.echo(
-            "winner, trained again on train + validation: " + ", ".join(f"{key} = {done.winner[key]}" for key in values)
-        )
-        print_run(done.final)
+        try:
+            print_sweep(run_sweep(base, over, folder, search=search, trials=trials, storage=storage))
+        except KeyboardInterrupt as stop:
+            stop.args = (f"{str(stop) or 'interrupted'}; to go on: the same command with --out {folder}",)
+            raise
 
 
 @app.command()
@@ -237,14 +251,6 @@ def recipe_of(run):
     if not (run / "recipe.toml").is_file():
         raise UserError(f"{run}: holds no run; expected a folder with a recipe.toml, as kerastl train writes it")
     return run / "recipe.toml"
-
-
-def parse_over(text):
-    """`KEY=1,3,6` as the key and its values."""
-    dotted, equals, values = text.partition("=")
-    if not equals or not values:
-        raise RecipeError(f"--over {text}: expected KEY=VALUE,VALUE,...")
-    return dotted.strip(), [parse_value(value) for value in values.split(",")]
 
 
 def run_recipe(spec, out, dry, **how):

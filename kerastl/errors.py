@@ -41,6 +41,10 @@ class MissingExtra(UserError):
     """An optional package that the recipe needs."""
 
 
+class TrainingFailed(KerastlError):
+    """Training that cannot go on with these settings: it diverged, or there is no room for it."""
+
+
 class ExportError(KerastlError):
     """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
 

@@ -73,17 +73,24 @@ def check(folder, now, force=False):
         UserError: something differs; it is named, with what can be done.
     """
     before = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-    before["recipe"] = dump(
-        read(Recipe, before["recipe"], str(folder / ORIGIN))
-    )  # with keys that are newer than the run
-    before, now = _flat(before), _flat(now)
-    different = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
-    different = [key for key in different if not key.startswith(FREE)]
-    fatal = [key for key in different if not key.startswith(FORCIBLE)]
+    # Read anew, it has the keys that are newer than the run.
+    before["recipe"] = dump(read(Recipe, before["recipe"], str(folder / ORIGIN)))
+    different = differences(before, now)
+    fatal = [told for key, told in different.items() if not key.startswith(FORCIBLE)]
     if different and (fatal or not force):
-        shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in fatal or different)
+        shown = "; ".join(fatal or different.values())
         remedy = "a run cannot go on with that: start a new one (--out)" if fatal else "--force goes on all the same"
         raise UserError(f"{folder}: this run was begun otherwise: {shown}; {remedy}")
+
+
+def differences(before, now):
+    """A sentence for each dotted key in which two tables differ; those that change nothing of a training are passed over."""
+    before, now = _flat(before), _flat(now)
+    return {
+        key: f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key) and not key.startswith(FREE)
+    }
 
 
 def _flat(value, path=""):

@@ -58,7 +58,7 @@ class Run:
     baseline: "Run | None" = None
 
 
-def train(spec, out, *, score_test=True, resume=False, force=False):
+def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None):
     """Train, judge and save what a recipe describes.
 
     Args:
@@ -70,6 +70,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
             folder begun.
         force: with resume, go on though package versions, or keys that leave the state usable, are not those it was begun
             with; the bits then differ.
+        on_epoch: a function that is called after each epoch with the rows of history.csv so far; what it raises ends the run.
 
     Returns:
         A `Run`.
@@ -97,7 +98,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False):
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         sweep_up(folder)
-        run = _train(spec, folder, score_test, resume and begun(folder), force)
+        run = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
         forget(folder)
@@ -113,13 +114,13 @@ def _follow(spec, folder, score_test, resume, force):
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run = _train(spec, Path(own), False, resume, force)
+        run = _train(spec, Path(own), False, resume, force, None)
     if spec.baseline and score_test:
         _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
     return run
 
 
-def _train(spec, folder, score_test, resume, force):
+def _train(spec, folder, score_test, resume, force, on_epoch):
     began = time.perf_counter()
     keras.utils.set_random_seed(spec.seed)
     if spec.train.deterministic:
@@ -132,7 +133,7 @@ def _train(spec, folder, score_test, resume, force):
         check(folder, origin(spec, data, model), force)
     else:
         _open(folder, spec, plans, origin(spec, data, model))
-    phases = fit(model, data, spec, plans, groups, folder, resume)
+    phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
     metrics = _judge(model, data, spec, folder, phases, score_test) | _circumstances(spec, data, model, plans, phases)

@@ -1,16 +1,32 @@
-"""Sweeps: the same recipe with other values, chosen on validation images, scored on test images once."""
+"""Sweeps: the same recipe with other values, chosen on validation images, scored on test images once.
 
-import itertools
+settings -> a study that all processes share (study.py) -> a run folder each -> the best, trained again on everything
+"""
+
+import json
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerastl import strict
-from kerastl.errors import UserError
+from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate.plots import draw_sweep
+from kerastl.files import disk_told, locked, write_json
 from kerastl.recipe import Recipe, override, recipe
+from kerastl.resume import finished
 from kerastl.run import Run, train
+from kerastl.space import Range, make_space
+from kerastl.study import Pruned, State, counted, join, open_storage, refuse_another, report, why_failed, work
 from kerastl.train.history import write_csv
+from kerastl.train.state import forget
+
+ABOUT, TABLE, FIGURE = "sweep.json", "sweep.csv", "sweep.png"
+SCORES = ("n", "accuracy", "interval", "loss", "top5")
+LONGEST = 60  # letters of a folder's name that tell what was tried in it
+WAIT = 60  # seconds for another process that begins the same sweep
+STATES = {State.COMPLETE: "complete", State.PRUNED: "pruned", State.FAIL: "failed"}
+JUDGED = ("val_accuracy", "val_low", "val_high", "val_loss", "epochs", "seconds", "run", "why")
 
 
 @dataclass(frozen=True)
@@ -18,64 +34,169 @@ class Sweep:
     """A finished sweep.
 
     Args:
-        rows: a dict for each setting: the swept values, validation accuracy, its interval, loss, seconds, run folder.
+        rows: a dict for each setting: the swept values, its state (complete, pruned or failed), validation accuracy, its
+            interval, loss, epochs, seconds, run folder, and why it failed.
         winner: the row with the highest validation accuracy; of equal ones, the first.
-        final: the `Run` of the winner, trained again on train + validation, with its test score.
+        test: how the winner, trained again on train + validation, answers on the test split, and where its run is.
+        final: the `Run` of that; None where its folder is on another machine.
     """
 
     rows: tuple[dict, ...]
     winner: dict
-    final: Run
+    test: dict
+    final: Run | None
 
 
-def sweep(spec, over, out):
-    """Train a recipe with every combination of some values; score only the best on the test split.
+def sweep(spec, over, out, *, search=None, trials=None, storage=None):
+    """Train a recipe with other values; score only the best on the test split.
+
+    Called again with the same arguments it goes on where it was, and repeats nothing. Processes that are given the same folder,
+    or the same storage, share the work: a setting is trained by one of them, and by another one should that die.
 
     Args:
         spec: a `Recipe`, the name of one, or the path of a TOML file.
-        over: a dict from dotted key to the values to try.
-        out: folder of the sweep: a run folder for each setting, `winner`, `sweep.csv`, and `sweep.png` for a single key.
+        over: a dict from dotted key to the values to try; every combination is trained to its end.
+        out: folder of the sweep: a run folder for each setting, `winner`, `sweep.csv`, `sweep.png`.
+        search: instead of `over`, a dict from dotted key to "LOW..HIGH", "LOW..HIGH:log" or values. Settings are drawn by a
+            tree-structured Parzen estimator (Bergstra et al. 2011), and those below the median of the others are pruned.
+        trials: how many settings a search draws (30).
+        storage: URL of the database that holds the trials; SQLite's, in the folder, when absent.
 
     Returns:
         A `Sweep`.
 
     Raises:
-        UserError: nothing to sweep over, no validation images to choose on, or a folder that is taken.
+        UserError: nothing to sweep over, values that the recipe does not take, no validation images to choose on, or a folder
+            or storage with another sweep.
+        KerastlError: no setting was trained to its end.
+        Stopped: the process was asked to end.
 
     Example:
         >>> over = {"phases.0.trainable.last_layers": [1, 3, 6]}
         >>> sweep("cifar100-last-layers", over, "runs/sweep").winner  # doctest: +SKIP
-        {'phases.0.trainable.last_layers': 6, 'val_accuracy': 0.604, ...}
+        {'phases.0.trainable.last_layers': 6, 'state': 'complete', 'val_accuracy': 0.604, ...}
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
-    if not over or not all(over.values()):
-        raise UserError("nothing to sweep over; expected --over KEY=VALUE,VALUE,...")
-    if not spec.data.validation:
-        raise UserError(
-            f"recipe {spec.name}: data.validation is 0; a sweep chooses on validation images, expected a share above 0"
-        )
-    if (folder / "sweep.csv").exists():
-        raise UserError(f"{folder}: holds a sweep already; expected a new folder (--out)")
-    settings = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
-    candidates = [override(spec, **setting) for setting in settings]  # all are checked before the first one trains
-    rows, runs = [], []
-    for number, (setting, candidate) in enumerate(zip(settings, candidates, strict=True), start=1):
-        runs.append(train(candidate, folder / f"{number:02d}-{_slug(setting)}", score_test=False))
-        rows.append(_row(setting, runs[-1]))
-        write_csv(folder / "sweep.csv", rows, list(rows[0]))
-    best = max(range(len(rows)), key=lambda place: rows[place]["val_accuracy"])
-    if len(over) == 1:
-        (key, values), accuracies = next(iter(over.items())), [row["val_accuracy"] for row in rows]
-        draw_sweep(values, accuracies, [(row["val_low"], row["val_high"]) for row in rows], key, folder / "sweep.png")
-    final = train(_on_everything(candidates[best], runs[best].metrics["phases"]), folder / "winner")
-    return Sweep(tuple(rows), rows[best], final)
+    space, name = make_space(spec, over, search, trials), spec.name or "sweep"
+    about = {"recipe": strict.dump(spec), "space": space.about}
+
+    def attempt(trial, place):
+        _write(study, space, folder)
+        setting = space.setting(trial.params)
+        run_folder = folder / f"{place + 1:02d}-{_slug(setting)}"
+        judged = _judged(_train(override(spec, **setting), run_folder, trial))
+        for key, value in judged.items():
+            trial.set_user_attr(key, value)
+        return judged["val_accuracy"]
+
+    with disk_told(folder):
+        _begin(folder, about)
+        storage = open_storage(storage or f"sqlite:///{folder.resolve() / 'sweep.db'}")
+        study = join(storage, name, about, _patience(spec) if search else None)
+        trials = work(study, space.places, attempt, space, spec.seed)
+        rows = _write(study, space, folder)
+        best = _best(rows, folder)
+        _draw(space, rows, folder / FIGURE)
+        winner = override(spec, **space.setting(trials[best].params))
+        final = _on_everything(winner, trials[best].user_attrs["phases"])
+        return Sweep(tuple(rows), rows[best], *_score(storage, f"{name} winner", about, final, folder))
 
 
-def _row(setting, run):
-    validation = run.metrics["validation"]
+def _begin(folder, about):
+    """Say in the folder what the sweep is about, or see that it is this one."""
+    with locked(folder, wait=WAIT):
+        if (folder / ABOUT).exists():
+            before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            return refuse_another(before, about, folder, "name a new folder (--out)")
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise UserError(
+                f"{folder}: holds something else already; expected a new folder, or that of a sweep (--out)"
+            )
+        write_json(folder / ABOUT, about)
+
+
+def _patience(spec):
+    """Epochs in which no trial is judged: a third of them."""
+    return round(sum(phase.epochs for phase in spec.phases) * spec.train.epochs_scale / 3)
+
+
+def _train(spec, folder, trial):
+    try:
+        return train(spec, folder, score_test=False, resume=True, on_epoch=lambda rows: report(trial, rows))
+    except Pruned:
+        forget(folder)  # nobody goes on with that
+        raise
+
+
+def _judged(run):
+    """What is known of a setting once it is trained, as plain values: the folder may be on another machine."""
+    validation, phases = run.metrics["validation"], run.metrics["phases"]
     low, high = validation["interval"]
-    judged = {"val_accuracy": validation["accuracy"], "val_low": low, "val_high": high, "val_loss": validation["loss"]}
-    return {**setting, **judged, "seconds": run.metrics["seconds"], "run": str(run.folder)}
+    return {
+        "val_accuracy": validation["accuracy"],
+        "val_low": low,
+        "val_high": high,
+        "val_loss": validation["loss"],
+        "epochs": sum(phase["epochs"] for phase in phases),
+        "seconds": run.metrics["seconds"],
+        "run": str(run.folder),
+        "phases": [{name: phase[name] for name in ("epochs", "best_epoch")} for phase in phases],
+    }
+
+
+def _write(study, space, folder):
+    """The table of what has ended, in the order of the places; written, and given back."""
+    ended = {place: it for place, it in sorted(counted(study).items()) if it.state in STATES}
+    rows = [_row(space, place, it, why_failed(study, it)) for place, it in ended.items()]
+    write_csv(folder / TABLE, rows, [*space.keys, "state", *JUDGED])
+    return rows
+
+
+def _row(space, place, trial, why):
+    setting = space.setting(trial.params or space.places[place])
+    known = {"epochs": trial.last_step, **trial.user_attrs, "val_accuracy": trial.value, "why": why}
+    found = {**dict.fromkeys(space.keys), **setting, "state": STATES[trial.state]}
+    return found | {name: known.get(name) for name in JUDGED}
+
+
+def _best(rows, folder):
+    """The place of the best setting."""
+    places = [place for place, row in enumerate(rows) if row["state"] == "complete"]
+    if not places:
+        told = "; ".join(dict.fromkeys(str(row["why"]) for row in rows))
+        raise KerastlError(f"{folder}: no setting was trained to its end: {told}. Try others (--out NEW)")
+    return max(places, key=lambda place: rows[place]["val_accuracy"])
+
+
+def _draw(space, rows, path):
+    complete = [row for row in rows if row["state"] == "complete"]
+    scales = {key: "log" if it.log else "linear" for key, it in space.keys.items() if isinstance(it, Range)}
+    complete.sort(key=lambda row: [row[key] for key in scales])  # a line goes from left to right
+    columns = {key: [row[key] for row in complete] for key in space.keys}
+    intervals = [(row["val_low"], row["val_high"]) for row in complete]
+    draw_sweep(columns, [row["val_accuracy"] for row in complete], intervals, scales, path)
+
+
+def _score(storage, name, about, spec, folder):
+    """The winner trained again on everything and scored on test, by one process of all: its score, and its `Run`.
+
+    Nobody else has the run where that process has another disk.
+    """
+    study, made = join(storage, name, about), []
+
+    def attempt(trial, place):
+        made.append(train(spec, folder / "winner", resume=True))
+        trial.set_user_attr("test", {score: made[0].metrics["test"][score] for score in SCORES})
+        trial.set_user_attr("run", f"{socket.gethostname()}:{made[0].folder}")
+        return made[0].metrics["test"]["accuracy"]
+
+    [trial] = work(study, ({},), attempt)
+    if trial.state is State.FAIL:
+        raise KerastlError(f"{folder / 'winner'}: the winner could not be trained: {why_failed(study, trial)}")
+    if not made and finished(folder / "winner"):
+        with locked(folder, wait=WAIT):  # several may want to read it
+            made.append(train(spec, folder / "winner", resume=True))
+    return {"run": trial.user_attrs["run"], **trial.user_attrs["test"]}, made[0] if made else None
 
 
 def _on_everything(spec, phases):
@@ -89,6 +210,5 @@ def _on_everything(spec, phases):
 
 
 def _slug(setting):
-    return re.sub(
-        r"[^A-Za-z0-9.]+", "-", "-".join(f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items())
-    ).strip("-")
+    told = "-".join(f"{key.rpartition('.')[2]}-{value}" for key, value in setting.items())
+    return re.sub(r"[^A-Za-z0-9.]+", "-", told).strip("-")[:LONGEST]

@@ -75,6 +75,63 @@ def print_run(run):
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
 
 
+def print_speeds(speeds):
+    """How long each phase will take, and all of them."""
+    columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")
+    rows = []
+    for it in speeds:
+        seconds = (it.features, it.start, 1e3 * it.step, 1e3 * it.data, it.validation, it.seconds)
+        rows.append((it.name, it.precision, *(f"{number:.1f}" for number in seconds)))
+    print_table(columns, rows)
+    total = sum(it.seconds for it in speeds)
+    typer.echo(f"{total:.0f} seconds of training; features counted as if none were cached yet")
+
+
+def print_rates(tests):
+    """What each phase can bear."""
+    rows = [
+        (it.phase, it.name, multiplied(it, 1.0), *(multiplied(it, factor) for factor in it.suggestions.values()))
+        for it in tests
+    ]
+    print_table(("phase", "name", "recipe", *tests[0].suggestions), rows)
+    typer.echo(
+        "steepest: where the smoothed loss falls fastest; min/10: a tenth of where it is lowest; -: it never fell. Each phase was "
+        "tested from the weights the recipe begins with; the rates are those of the steps, train.learning_rate_scale included"
+    )
+
+
+def multiplied(test, factor):
+    """The learning rates of a phase times a factor."""
+    if factor is None:
+        return "-"
+    rates = {group: f"{rate * factor:.1e}" for group, rate in test.rates.items()}
+    return rates.popitem()[1] if len(set(rates.values())) == 1 else ", ".join(map(" ".join, rates.items()))
+
+
+def print_sweep(done):
+    """Every setting, and how the winner does on test."""
+    from kerastl.evaluate.metrics import shown
+
+    keys = list(done.winner)[: list(done.winner).index("state")]
+    rows = []
+    for row in done.rows:
+        accuracy = decimals(row["val_accuracy"])
+        if row["val_low"] is not None:
+            accuracy += f" [{row['val_low']:.4f}, {row['val_high']:.4f}]"
+        seconds = "-" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        rows.append((*(row[key] for key in keys), row["state"], accuracy, row["epochs"] or "-", seconds))
+    print_table((*keys, "state", "validation accuracy [95% interval]", "epochs", "seconds"), rows)
+    for row in done.rows:
+        if row["why"]:
+            typer.echo(", ".join(f"{key} = {row[key]}" for key in keys) + f" failed: {row['why']}")
+    told = ", ".join(f"{key} = {done.winner[key]}" for key in keys)
+    typer.echo(f"winner, trained again on train + validation: {told}")
+    if done.final:
+        print_run(done.final)
+    else:
+        typer.echo(f"test accuracy {shown(done.test)}, in {done.test['run']}")
+
+
 def scores_by_split(run):
     """Header and rows: train as it was on the way, validation and test as judged at the end."""
     from kerastl.evaluate.metrics import shown

@@ -32,12 +32,16 @@ def call(*arguments):
     return result.exit_code, result.output
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def test_help_names_every_command():
     code, told = call("--help")
     assert code == 0
     assert all(
         command in told
-        for command in ("recipes", "keys", "check", "train", "tune-speed", "evaluate", "sweep", "compare")
+        for command in ("recipes", "keys", "check", "train", "tune-speed", "lr-find", "evaluate", "sweep", "compare")
     )
 
 
@@ -65,6 +69,13 @@ MENDABLE = [
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),
     (["train", "--resume", "nowhere", "--out", "there"], "a resumed run goes on in its own folder"),
     (["sweep", "quickstart", "--over", "data.limit"], "--over data.limit: expected KEY=VALUE,VALUE"),
+    (
+        ["sweep", "quickstart", "--search", "data.limit"],
+        "--search data.limit: expected KEY=LOW..HIGH, KEY=LOW..HIGH:log",
+    ),
+    (["sweep", "quickstart"], "nothing to sweep over; expected --over KEY=VALUE,VALUE,... or --search KEY=LOW..HIGH"),
+    (["sweep", "quickstart", "--search", "model.head.dropout=0..1"], "found 1.0; expected a number below 1.0"),
+    (["lr-find", "quickstart", "--phase", "7"], "error: --phase 7: quickstart has the phases 0 to 1"),
 ]
 
 
@@ -143,6 +154,27 @@ def test_tune_speed_prints_a_row_for_each_phase():
     assert "seconds of training" in told
 
 
+def test_lr_find_prints_and_draws_a_rate_for_each_phase(tmp_path):
+    code, told = call("lr-find", "cifar10-freeze-first", *TINY, "--out", tmp_path / "rates.png")
+    assert code == 0, told
+    lines = [line.split() for line in told.splitlines()]
+    assert [line[:2] for line in lines if line[:1] in (["0"], ["1"])] == [["0", "head"], ["1", "fine-tune"]]
+    assert "steepest" in told and "min/10: a tenth of where it is lowest" in told
+    assert (tmp_path / "rates.png").stat().st_size > 1000
+
+
+def test_sweep_prints_every_setting_and_the_winner(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["sweep", "cifar10-freeze-first", *TINY, "--set=export.formats=[]", "--over=train.batch_size=16,32"]
+    with monkeypatch.context() as patch:
+        patch.setattr("kerastl.sweeps.report", interrupted)
+        code, told = call(*command)
+    assert code == 130 and "to go on: the same command with --out runs/cifar10-freeze-first-sweep" in told
+    code, told = call(*command, "--out", "runs/cifar10-freeze-first-sweep")
+    assert code == 0 and told.count("complete") == 2 and "winner, trained again on train + validation: train.b" in told
+    assert "n = 360" in told
+
+
 def test_runs_do_not_overwrite_each_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert free_folder("x") == Path("runs/x")
@@ -161,6 +193,7 @@ import kerastl
 kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]
 errors = [["train", "nope"], ["train", "nope.toml"], ["train", "quickstart", "--strategy", "nope"], ["sweep", "quickstart", "--over", "x"]]
+errors += [["sweep", "quickstart"], ["sweep", "quickstart", "--search", "model.head.dropout=0..1"]]
 errors += [[command, "quickstart", "--set", text] for command in ("train", "tune-speed") for text in wrong]
 for arguments in ([], ["--help"], ["train", "--help"], ["recipes"], ["keys"]):
     CliRunner().invoke(app, arguments)

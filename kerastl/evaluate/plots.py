@@ -81,24 +81,58 @@ def draw_overlaid(runs, path):
     save(figure, path)
 
 
-def draw_sweep(values, accuracies, intervals, key, path):
-    """Validation accuracy against the values of a swept key, with intervals.
+def draw_sweep(columns, accuracies, intervals, scales, path):
+    """Validation accuracy against the values of each swept key, with intervals.
 
     Args:
-        values: what was tried, in order.
-        accuracies: one for each.
+        columns: from dotted key to what was tried of it, in order.
+        accuracies: one for each trial.
         intervals: (low, high) for each.
-        key: the dotted key, the name of the axis.
+        scales: from dotted key to the scale of its axis, linear or log; of the others the values stand side by side.
         path: of the PNG.
     """
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    places = np.arange(len(values))
+    figure = Figure(figsize=(2 + 4 * len(columns), 4), layout="constrained")
     low, high = np.array(intervals).T
     errors = [np.array(accuracies) - low, high - np.array(accuracies)]
-    axes.errorbar(places, accuracies, yerr=errors, fmt="o-", capsize=3, color=OKABE_ITO["train"])
-    axes.set_xticks(places, [str(value) for value in values])
-    axes.set(xlabel=key, ylabel="validation accuracy, 95% interval")
+    for axes, (key, values) in zip(
+        figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns.items(), strict=True
+    ):
+        shown = list(dict.fromkeys(map(str, values)))
+        places = values if key in scales else [shown.index(str(value)) for value in values]
+        line = "o-" if len(columns) == 1 else "o"
+        axes.errorbar(places, accuracies, yerr=errors, fmt=line, lw=1, capsize=3, color=OKABE_ITO["train"])
+        if key in scales:
+            axes.set_xscale(scales[key])
+        else:
+            axes.set_xticks(range(len(shown)), shown)
+        axes.set(xlabel=key)
+    figure.axes[0].set(ylabel="validation accuracy, 95% interval")
+    save(figure, path)
+
+
+def draw_rates(tests, path):
+    """The loss of each phase against the learning rate, or against what several rates were multiplied by.
+
+    Args:
+        tests: a `RangeTest` for each phase.
+        path: of the PNG.
+    """
+    figure = Figure(figsize=(6 * len(tests), 4), layout="constrained")
+    for axes, it in zip(figure.subplots(1, len(tests), squeeze=False)[0], tests, strict=True):
+        axes.plot(it.scale * it.factors, it.losses, ".", ms=3, color=OKABE_ITO["line"], label="loss of a step")
+        axes.plot(it.scale * it.factors, it.smoothed, color=OKABE_ITO["train"], label="smoothed")
+        axes.axvline(it.scale, color=OKABE_ITO["line"], lw=1, ls="--", label=f"recipe {it.scale:.1e}")
+        for rule, colour in (("steepest", "right"), ("min/10", "wrong")):
+            if it.suggestions[rule]:
+                rate = it.scale * it.suggestions[rule]
+                axes.axvline(rate, color=OKABE_ITO[colour], label=f"{rule} {rate:.1e}")
+        one = len(set(it.rates.values())) == 1
+        axes.set(
+            xlabel="learning rate" if one else "all learning rates times", ylabel="loss", title=it.name, xscale="log"
+        )
+        low, high = np.nanmin(it.smoothed), it.smoothed[0]
+        axes.set_ylim(low - 0.2 * (high - low) - 0.1, high + (high - low) + 0.1)
+        axes.legend(frameon=False, fontsize=8)
     save(figure, path)
 
 

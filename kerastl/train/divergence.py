@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastl.errors import KerastlError, brief
+from kerastl.errors import TrainingFailed, brief
 from kerastl.train.optimizers import rates_now
 
 HOPELESS = 100  # times the loss of an even guess, over a whole epoch
@@ -50,7 +50,7 @@ class Divergence(keras.callbacks.Callback):
 
     def give_up(self, what):
         shown = ", ".join(f"{group} {rate:.3g}" for group, rate in rates_now(self.optimizers).items())
-        raise KerastlError(
+        raise TrainingFailed(
             f"phase {self.phase!r}, epoch {self.epoch}, step {self.step}: {what} at the learning rates {shown}. Lower them "
             "(train.learning_rate_scale=0.1) or clip gradients (phases.N.optimizer.clip_norm=1); the last good state is "
             f"kept: kerastl train --resume {self.run_dir} --force --set KEY=VALUE goes on from there"
@@ -65,7 +65,7 @@ def memory_told(phase, recipe):
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         if "No space left" in str(error):  # TensorFlow's word for a full disk as well
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
-        raise KerastlError(
+        raise TrainingFailed(
             f"phase {phase!r}: out of memory ({brief(error)}). Lower train.batch_size (found {recipe.train.batch_size}), "
             f"model.image_size (found {recipe.model.image_size}) or train.cache_budget.ram "
             f"(found {recipe.train.cache_budget.ram:,.0f})"

@@ -23,7 +23,7 @@ from kerastl.train.steps import phase_batches, steps_per_call, validation_steps
 from kerastl.train.stopping import Stopped, stop_signals
 
 
-def fit(model, data, recipe, plans, groups, run_dir, resume=False):
+def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None):
     """Train a model through all phases of its plan.
 
     Writes `history.csv` after every epoch, TensorBoard logs under `logs/`, the best weights of the phases that choose them
@@ -38,6 +38,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
         run_dir: folder of the run; made where it is missing.
         resume: go on from the state in the folder, which is that of the same recipe, data and first weights; from the
             beginning where there is none.
+        on_epoch: a function that is called after each epoch with the rows of history.csv so far; it may raise.
 
     Returns:
         A list with a dict for each phase: name, epochs run, best epoch (None where the last weights were kept), steps,
@@ -57,7 +58,9 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
         _leave(model, plans[len(done) - 1])
     for number, it in enumerate(plans[len(done) :], start=len(done)):
         with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe), workers_told(run_dir):
-            summary, rows = _run_phase(model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop)
+            summary, rows = _run_phase(
+                model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop, on_epoch
+            )
             done.append(summary)
             state.keep_phases(run_dir, model, done, rows)
         if stop.asked:
@@ -65,7 +68,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False):
     return done
 
 
-def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop):
+def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop, on_epoch):
     """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
     keras.utils.set_random_seed(_phase_seed(recipe, number))
     began = time.perf_counter()
@@ -77,7 +80,7 @@ def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, s
             name, phase = f"{number + 1}-{it.phase.name}", it.phase
             best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
             watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
-            recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups))
+            recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups), on_epoch)
             logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
             progress = PhaseProgress(phase.name, number + 1, phases)
             callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, logs, progress]

@@ -1,9 +1,12 @@
 """Pictures are written whole, and show what they were given."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
-from kerastl.evaluate.plots import draw_curves, draw_grid, draw_overlaid, draw_sweep
+from kerastl.evaluate.plots import draw_curves, draw_grid, draw_overlaid, draw_rates, draw_sweep
+from kerastl.train.lr_find import RangeTest
 
 ROWS = [
     {"phase": p, "epoch": 1.0, "loss": 1.0, "accuracy": a, "val_loss": 1.1, "val_accuracy": a - 0.1}
@@ -41,5 +44,18 @@ def test_grid_says_true_and_false_in_colours(tmp_path):
 
 def test_overlaid_and_sweep(tmp_path):
     draw_overlaid({"first": ROWS, "second": ROWS[:2]}, tmp_path / "c.png")
-    draw_sweep([1, 3], [0.5, 0.6], [(0.4, 0.6), (0.5, 0.7)], "phases.0.epochs", tmp_path / "s.png")
-    assert looked_at(tmp_path / "c.png").std() > 5 and has_colour(looked_at(tmp_path / "s.png"), "#0072B2")
+    assert looked_at(tmp_path / "c.png").std() > 5
+    tried = {"phases.0.epochs": [1, 3], "augment.flip": ["none", "both"]}
+    for scales in ({}, {"phases.0.epochs": "linear"}, {"phases.0.epochs": "log"}):
+        draw_sweep(tried, [0.5, 0.6], [(0.4, 0.6), (0.5, 0.7)], scales, tmp_path / "s.png")
+        assert has_colour(looked_at(tmp_path / "s.png"), "#0072B2")
+
+
+def test_rates_with_and_without_suggestions(tmp_path):
+    factors = np.geomspace(1e-6, 10, 20)
+    one = RangeTest(0, "head", {"head": 1e-2}, factors, 2 + factors, 2 + factors, {"steepest": 0.1, "min/10": 0.01})
+    two = replace(one, rates={"stage4": 1e-3, "head": 1e-2}, suggestions={"steepest": None, "min/10": None})
+    draw_rates([one, two], tmp_path / "both.png")
+    draw_rates([two], tmp_path / "none.png")
+    assert has_colour(looked_at(tmp_path / "both.png"), "#009E73")
+    assert not has_colour(looked_at(tmp_path / "none.png"), "#009E73")
