@@ -16,10 +16,10 @@ import ml_dtypes
 import numpy as np
 
 from kerastl.data.home import ABOUT, home, make_room_in, sweep_up_abandoned
+from kerastl.data.images import DIGEST
 from kerastl.errors import KerastlWarning
 from kerastl.files import write_json
 
-DIGEST = "V16"
 # numpy's file format has no bfloat16; its bits are stored as whole numbers.
 STORED_AS = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 DTYPES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
