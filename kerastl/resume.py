@@ -14,7 +14,13 @@ from kerastl.train.state import FOLDER
 
 ORIGIN = FOLDER / "run.json"
 # Keys by how they begin. They change nothing of the training, or only where its files are:
-FREE = ("recipe.export.", "recipe.data.dir", "recipe.train.checkpoint_minutes", "recipe.train.cache_budget.")
+FREE = (
+    "recipe.export.",
+    "recipe.data.dir",
+    "recipe.data.cache",
+    "recipe.train.checkpoint_minutes",
+    "recipe.train.cache_budget.",
+)
 # The run can go on, though not to the same bits:
 FORCIBLE = (
     "versions.",

@@ -35,6 +35,13 @@ class DataSpec:
         None, "side in pixels at which a folder's images are kept (absent: the model's)", at_least=1
     )
     on_error: Literal["fail", "skip"] = key("fail", "broken images of a folder: fail names them, skip leaves them out")
+    cache: Literal["auto", "ram", "disk", "none"] = key(
+        "auto",
+        "decoded images of a folder or tfds: in memory, in a file, or decoded at each use; auto: ram up to 2 GiB",
+    )
+    cache_budget: float = key(
+        100e9, "bytes on disk for cache = disk, over all runs; the least recently used go first", at_least=0.0
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from PIL import Image
 from scipy import fft
 
 from kerastl.data.folder import list_folder
-from kerastl.data.images import Images, Source, as_rgb, digest, in_threads, opened
+from kerastl.data.images import Images, Source, as_rgb, digest, opened
 from kerastl.data.load import SOURCES, source_of
+from kerastl.data.records import Record
 from kerastl.data.split import split
+from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, RecipeError, UserError
 from kerastl.schema import DataSpec
 
@@ -26,9 +28,9 @@ NEAR, PIECES, PIECE = 3, 4, np.uint16
 
 
 class Item(NamedTuple):
-    """One image to look at: a path, bytes or an array, and where it stands."""
+    """One image to look at: a path, a record or an array, and where it stands."""
 
-    image: Path | bytes | np.ndarray
+    image: Path | Record | np.ndarray
     file: str
     split: str
     label: int
@@ -154,7 +156,7 @@ def _listed(name, dir):
             for path, label in zip(paths, it.labels[part], strict=True)
         ]
         return it.class_names, items, len(it.ignored), list(it.problems)
-    spec = DataSpec(name, dir=str(dir))
+    spec = DataSpec(name, dir=str(dir), cache="none")
     try:
         read = SOURCES[source_of(spec)]
     except RecipeError as error:

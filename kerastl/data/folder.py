@@ -1,6 +1,6 @@
 """`folder:PATH`: one sub-folder of images per class, with or without train, val and test above them.
 
-The folder is listed, then every image is opened once, so that whatever is wrong is told before training begins.
+The folder is listed, then every image is opened once (`cache`), so that whatever is wrong is told before training begins.
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kerastl.data.images import FOREIGN, EncodedImages, Images, Source, decode, in_threads, skim
-from kerastl.errors import BrokenImage, KerastlWarning, MissingData, UserError
+from kerastl.data.cache import keep
+from kerastl.data.images import FOREIGN, EncodedImages, Images, Source
+from kerastl.errors import KerastlWarning, MissingData, UserError
 
 SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
-IN_MEMORY = 2 * 2**30  # bytes of pixels that are decoded once; larger folders are read a batch at a time
 LITTER = {"thumbs.db", "desktop.ini", "icon\r"}  # what file managers leave behind; hidden files are litter too
 SHOWN = 10
 
@@ -68,15 +68,16 @@ def load_folder(spec, image_size):
         first = listing.name(listing.ignored[0])
         told = f"{listing.root}: {len(listing.ignored):,} files in class folders have no suffix of an image and are not read, as {first}"
         warnings.warn(told, KerastlWarning, stacklevel=3)
-    in_memory = sum(map(len, listing.files.values())) * image_size**2 * 3 <= IN_MEMORY
-    read = {split: _read(paths, image_size, in_memory) for split, paths in listing.files.items()}
-    broken = {
-        listing.files[split][place]: why for split, (_, reasons) in read.items() for place, why in reasons.items()
-    }
+    paths = [path for files in listing.files.values() for path in files]
+    pixels, digests, broken = keep(EncodedImages(paths, image_size), spec, paths)
     if broken:
-        _tell(listing, broken, skip=spec.on_error == "skip")
-    splits = {split: _without(listing, split, *pair) for split, pair in read.items()}
-    return Source(listing.class_names, **splits, skipped=tuple(map(listing.name, broken)))
+        _tell(listing, {paths[place]: why for place, why in broken.items()}, skip=spec.on_error == "skip")
+    images = Images(pixels, np.concatenate(list(listing.labels.values())), digests)
+    splits, start = {}, 0
+    for split, files in listing.files.items():
+        places = range(start, start := start + len(files))
+        splits[split] = _without(listing, split, images, places, broken)
+    return Source(listing.class_names, **splits, skipped=tuple(listing.name(paths[place]) for place in broken))
 
 
 def list_folder(root):
@@ -175,24 +176,6 @@ def _leads_out(path, root):
     return f"{path}: a link to {target}, outside {root}; copy what it points to, or let data.name be the real folder"
 
 
-def _read(paths, image_size, in_memory):
-    """The pixels of a split, and why some of them cannot be read: {place: reason}."""
-    encoded = EncodedImages(paths, image_size)
-    pixels = np.zeros(encoded.shape, np.uint8) if in_memory else encoded
-
-    def look(place):
-        try:
-            if in_memory:
-                pixels[place] = decode(paths[place], image_size)
-            else:
-                skim(paths[place])
-        except BrokenImage as error:
-            return str(error)
-
-    reasons = in_threads(look, range(len(paths)), "open every image")
-    return pixels, {place: why for place, why in enumerate(reasons) if why}
-
-
 def _tell(listing, broken, skip):
     """Refuse broken images, or warn that they are left out."""
     every = sum(map(len, listing.files.values()))
@@ -208,13 +191,13 @@ def _tell(listing, broken, skip):
     raise UserError("\n".join([f"{head}:", *lines, *more, remedy]))
 
 
-def _without(listing, split, pixels, broken):
-    """A split without its broken images."""
-    images = Images(pixels, listing.labels[split])
-    if not broken:
-        return images
-    sound = images.subset(np.setdiff1d(np.arange(len(images)), list(broken)))
-    if lost := sorted(set(images.labels) - set(sound.labels)):
+def _without(listing, split, images, places, broken):
+    """The images of a split, which stand at some places of all, without the broken ones."""
+    whole = images.subset(slice(places.start, places.stop))
+    if broken.keys().isdisjoint(places):
+        return whole
+    sound = whole.subset([place - places.start for place in places if place not in broken])
+    if lost := sorted(set(whole.labels) - set(sound.labels)):
         name = listing.class_names[lost[0]]
         raise UserError(
             f"{listing.root}: none of the {split} images of {name} can be read; replace them, or take the class out"

@@ -1,16 +1,16 @@
 """What every source gives and every later step takes: labelled images, in memory or on disk."""
 
 import contextlib
+import copy
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing.pool import ThreadPool
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from rich.console import Console
-from rich.progress import track
 
 from kerastl.errors import BrokenImage, UserError, brief
 
@@ -19,6 +19,7 @@ FOREIGN = frozenset(
     f".{name}"
     for name in "heic heif hif jxl svg svgz ai cr2 cr3 nef arw raf orf rw2 dng exr hdr xcf psb jxr wdp dcm".split()
 )
+DIGEST = "V16"
 CONVERT = "convert it to JPEG or PNG"
 TOO_LARGE = "more pixels than Pillow takes for safe (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
 REASONS = {
@@ -29,38 +30,53 @@ REASONS = {
 
 
 class EncodedImages:
-    """Image files read when they are asked for, as an array would give them.
+    """Encoded images read when they are asked for, as an array would give them: some places of a sequence, in any order.
 
     Any format and mode that `decode` takes, as the middle square of one size, so that batches can be stacked.
 
     Args:
-        items: file paths, or the bytes of encoded images.
-        size: side in pixels of what comes out.
+        items: a sequence of file paths, of the bytes of encoded images, or of whatever else has `read_bytes`.
+        size: side in pixels of what comes out, or its height and width.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(self, items, size):
-        self.items, self.size = list(items), size
+        self.sequence, self.size, self.places = items, size, np.arange(len(items))
+
+    @property
+    def items(self):
+        return [self.sequence[place] for place in self.places]
 
     @property
     def shape(self):
-        return (len(self.items), self.size, self.size, 3)
+        return (len(self), *np.broadcast_to(self.size, 2).tolist(), 3)
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape)
 
     def __len__(self):
-        return len(self.items)
+        return len(self.places)
 
     def __getitem__(self, chosen):
-        """uint8 images of shape (n, size, size, 3) for an array of places or a slice."""
-        places = np.arange(len(self))[chosen]
-        return (
-            np.stack([self._decoded(self.items[i]) for i in places])
-            if len(places)
-            else np.zeros((0, *self.shape[1:]), np.uint8)
-        )
+        """uint8 images of shape (n, height, width, 3) for an array of places or a slice."""
+        pixels = [self._decoded(self.sequence[place]) for place in self.places[chosen]]
+        return np.stack(pixels) if pixels else np.zeros((0, *self.shape[1:]), np.uint8)
 
-    def subset(self, places):
-        return EncodedImages([self.items[i] for i in places], self.size)
+    def subset(self, chosen):
+        return self._at(self.places[chosen])
+
+    def joined(self, others):
+        """These images and then the others, of the same size."""
+        if self.sequence is others.sequence:
+            return self._at(np.concatenate([self.places, others.places]))
+        return EncodedImages([*self.items, *others.items], self.size)
+
+    def _at(self, places):
+        some = copy.copy(self)
+        some.places = places
+        return some
 
     def _decoded(self, item):
         try:
@@ -80,10 +96,12 @@ class Images:
         pixels: uint8 array of shape (n, height, width, 3), or `EncodedImages`; after the frozen layers, what these made of
             them: an array or `StoredRows`.
         labels: int64 array of shape (n,).
+        known: the digests, where they were taken when the images were read; absent, they are taken of the pixels.
     """
 
     pixels: np.ndarray | EncodedImages
     labels: np.ndarray
+    known: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -94,24 +112,26 @@ class Images:
         return tuple(self.pixels.shape[1:])
 
     def subset(self, places):
-        places = np.asarray(places, dtype=np.int64)
+        """The images at some places, an array or a slice; a slice of an array shares its memory."""
+        places = places if isinstance(places, slice) else np.asarray(places, dtype=np.int64)
         in_memory = isinstance(self.pixels, np.ndarray)
-        return Images(self.pixels[places] if in_memory else self.pixels.subset(places), self.labels[places])
+        pixels = self.pixels[places] if in_memory else self.pixels.subset(places)
+        return Images(pixels, self.labels[places], None if self.known is None else self.known[places])
 
     def joined(self, others):
         """These images and then the others."""
-        both = (self.pixels, others.pixels)
-        if all(isinstance(pixels, np.ndarray) for pixels in both):
-            pixels = np.concatenate(both)
-        else:
-            pixels = EncodedImages([item for one in both for item in one.items], self.pixels.size)
-        return Images(pixels, np.concatenate([self.labels, others.labels]))
+        in_memory = isinstance(self.pixels, np.ndarray)
+        pixels = np.concatenate([self.pixels, others.pixels]) if in_memory else self.pixels.joined(others.pixels)
+        known = None if self.known is None else np.concatenate([self.digests, others.digests])
+        return Images(pixels, np.concatenate([self.labels, others.labels]), known)
 
     @cached_property
     def digests(self):
         """16 bytes for each image, alike only for exact duplicates: an array of shape (n,), dtype V16."""
+        if self.known is not None:
+            return self.known
         every = self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.items
-        return np.frombuffer(b"".join(map(digest, every)), dtype="V16")
+        return np.frombuffer(b"".join(map(digest, every)), dtype=DIGEST)
 
 
 @dataclass(frozen=True)
@@ -169,20 +189,21 @@ def digest(item):
 
 
 def decode(item, size):
-    """The middle square of one image: the first frame, upright as EXIF says, in RGB as `as_rgb` makes it.
+    """The middle square of one image, or the middle of another shape: the first frame, upright as EXIF says, in RGB as `as_rgb` makes it.
 
     Args:
-        item: file path, or the bytes of an encoded image.
-        size: side in pixels of what comes out.
+        item: file path, the bytes of an encoded image, or what has `read_bytes`.
+        size: side in pixels of what comes out, or its height and width.
 
     Returns:
-        uint8 array of shape (size, size, 3).
+        uint8 array of shape (height, width, 3).
 
     Raises:
         BrokenImage: with the reason.
     """
+    height, width = np.broadcast_to(size, 2).tolist()
     with opened(item) as image:
-        return np.asarray(ImageOps.fit(as_rgb(image), (size, size), Image.Resampling.BILINEAR))
+        return np.asarray(ImageOps.fit(as_rgb(image), (width, height), Image.Resampling.BILINEAR))
 
 
 def skim(item):
@@ -196,17 +217,33 @@ def skim(item):
         as_rgb(image)
 
 
+def stored(item):
+    """The bytes of an image as they are stored.
+
+    Args:
+        item: file path, bytes, or what has `read_bytes`.
+
+    Raises:
+        BrokenImage: it is no regular file, of a format that Pillow cannot open, empty, or cannot be read.
+    """
+    with _broken_told():
+        item = item if isinstance(item, bytes | Path) else item.read_bytes()
+        _refuse_unopened(item)
+        return item if isinstance(item, bytes) else item.read_bytes()
+
+
 @contextlib.contextmanager
 def opened(item):
     """A Pillow image of which only the header is read, refused there if it is too large.
 
     Args:
-        item: file path, or the bytes of an encoded image.
+        item: file path, the bytes of an encoded image, or what has `read_bytes`.
 
     Raises:
         BrokenImage: whatever went wrong here or in the block, as the reason.
     """
-    try:
+    with _broken_told():
+        item = item if isinstance(item, bytes | Path) else item.read_bytes()
         _refuse_unopened(item)
         with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
             if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
@@ -214,6 +251,12 @@ def opened(item):
             if image.format == "EPS":  # to read it, Pillow would have Ghostscript run it
                 raise BrokenImage(f"a program in PostScript: {CONVERT}")
             yield image
+
+
+@contextlib.contextmanager
+def _broken_told():
+    try:
+        yield
     except BrokenImage:
         raise
     except Exception as error:  # a decoder raises anything, given a damaged file
@@ -258,20 +301,3 @@ def _eight_bits(image):
     if numbers.dtype.kind == "f" or numbers.min() < 0 or numbers.max() > 65535:
         raise BrokenImage(f"pixels of mode {image.mode} beyond 16 bits, with no known white: {CONVERT}")
     return Image.fromarray(np.round(numbers / 257).astype(np.uint8))
-
-
-def in_threads(look, items, title):
-    """What a function says of every image, in order, several at a time: Pillow lets others run while it decodes.
-
-    Args:
-        look: a function of one item.
-        items: a sequence.
-        title: of the progress bar; there is none without a terminal.
-
-    Yields:
-        What `look` returned.
-    """
-    console = Console(stderr=True)
-    hidden = {"console": console, "transient": True, "disable": not console.is_terminal}
-    with ThreadPool() as pool:
-        yield from track(pool.imap(look, items, chunksize=16), title, len(items), **hidden)

@@ -59,14 +59,14 @@ def export(model, folder, formats, images, labels):
         labels: a dict for labels.json, as {"classes": [...]}.
 
     Returns:
-        A dict from format to {"file", "bytes", "max_difference"}.
+        A dict from format to {"file", "megabytes", "max_difference"}.
 
     Raises:
         ExportError: a format cannot be written, reloaded, or differs by more than 1e-5; the others are in place.
 
     Example:
         >>> export(model, "saved_models/mine", ["keras"], images, {"classes": ["cat", "dog"]})  # doctest: +SKIP
-        {'keras': {'file': 'model.keras', 'bytes': 94765736, 'max_difference': 0.0}}
+        {'keras': {'file': 'model.keras', 'megabytes': 94.77, 'max_difference': 0.0}}
     """
     folder, proof = Path(folder), _bare_and_answers(model, images)
     kept, failed = {}, []
@@ -116,4 +116,5 @@ def _write_one(model, samples, expected, folder, row):
         if not difference <= TOLERANCE:
             raise ExportError(f"differs by {difference:.2g} when reloaded; expected at most {TOLERANCE:g}")
         size = sum(path.stat().st_size for path in [written, *written.rglob("*")] if path.is_file())
-    return {"file": row.file, "bytes": size, "max_difference": difference}
+    # Rounded: two SavedModels of one model differ by some bytes.
+    return {"file": row.file, "megabytes": round(size / 1e6, 2), "max_difference": difference}

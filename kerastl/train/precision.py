@@ -14,10 +14,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kerastl.data.home import home
 from kerastl.files import write_json
 from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
-from kerastl.train.store import home
 
 # What `auto` tries, by the kind of device; the first is kept unless another is faster by a tenth.
 CANDIDATES = {

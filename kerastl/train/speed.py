@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.batches import evaluation_batches, steps_per_epoch
-from kerastl.data.images import Images
+from kerastl.data.images import DIGEST, Images
 from kerastl.model.cut import split
 from kerastl.train.features import trunk_function
 from kerastl.train.fit import compile_learner
 from kerastl.train.learner import behind_the_frontier, first_learner, quieted
 from kerastl.train.precision import faster_precision, precision
 from kerastl.train.steps import phase_batches
-from kerastl.train.store import DIGEST, Store
+from kerastl.train.store import Store
 
 STEPS = 4  # timed, after one that is traced
 

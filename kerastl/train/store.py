@@ -9,29 +9,21 @@ fsync, and why any number of processes may write to one store.
 import hashlib
 import json
 import os
-import shutil
-import time
 import warnings
 import zlib
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
+from kerastl.data.home import ABOUT, home, make_room_in, sweep_up_abandoned
+from kerastl.data.images import DIGEST
 from kerastl.errors import KerastlWarning
 from kerastl.files import write_json
 
-DIGEST = "V16"
 # numpy's file format has no bfloat16; its bits are stored as whole numbers.
 STORED_AS = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 DTYPES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
-ABANDONED = 3600  # seconds after which nobody is writing to a file any more
 _verified = {}  # path of a shard -> its size and time of change when this process found its checksum right
-
-
-def home():
-    """What kerastl keeps between runs: a folder where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl"
 
 
 def root():
@@ -96,7 +88,7 @@ class Store:
         for shard in self._sound_shards():
             self._add(shard)
         if self.shards:
-            os.utime(self.folder / "store.json")
+            os.utime(self.folder / ABOUT)
 
     def missing(self, digests):
         """Places of the digests that have no row yet, each digest once."""
@@ -109,10 +101,8 @@ class Store:
     def begin(self):
         """Make the folder, and say in it what it holds."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "store.json", self.about)
-        for leftover in self.folder.glob("*.writing"):  # of processes that were killed
-            if time.time() - leftover.stat().st_mtime > ABANDONED:
-                leftover.unlink(missing_ok=True)
+        write_json(self.folder / ABOUT, self.about)
+        sweep_up_abandoned(self.folder, "*.writing")
 
     def write(self, digests, values):
         """Add a shard, in one move.
@@ -163,24 +153,7 @@ def make_room(needed, budget, keep=frozenset()):
     Returns:
         Why there is no room, or an empty text.
     """
-    root().mkdir(parents=True, exist_ok=True)
-    oldest_first = sorted((store for store in root().iterdir() if store.is_dir()), key=_last_used)
-    sizes = {store: sum(path.stat().st_size for path in store.iterdir()) for store in oldest_first}
-    for store in oldest_first:
-        if sum(sizes.values()) + needed > budget.disk and store not in keep:
-            shutil.rmtree(store, ignore_errors=True)
-            del sizes[store]
-    if sum(sizes.values()) + needed > budget.disk:
-        return f"{needed:,} bytes more would exceed train.cache_budget.disk = {budget.disk:,.0f}"
-    free = shutil.disk_usage(root()).free
-    if needed > free:
-        return f"{root()} has {free:,} bytes left, {needed:,} are needed (KERAS_HOME names another place)"
-    return ""
-
-
-def _last_used(store):
-    about = store / "store.json"
-    return about.stat().st_mtime if about.exists() else 0.0
+    return make_room_in(root(), needed, budget.disk, "train.cache_budget.disk", keep)
 
 
 def _is_sound(path):

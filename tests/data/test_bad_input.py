@@ -8,8 +8,9 @@ import pytest
 from bad_input import BAD, ODD, noise, photos
 from PIL import Image
 
-from kerastl.data import folder as folder_source
 from kerastl.data.batches import evaluation_batches, training_batches
+from kerastl.data.cache import CACHES
+from kerastl.data.folder import list_folder
 from kerastl.data.images import Images, Source, decode
 from kerastl.data.load import load
 from kerastl.data.split import split
@@ -34,29 +35,27 @@ def test_odd_input_has_the_pixels_it_is_meant_to_have(name, tmp_path):
     np.testing.assert_allclose(pixels[:, 10:], np.broadcast_to(right, (16, 6, 3)), atol=4)
 
 
-@pytest.mark.parametrize("limit", [folder_source.IN_MEMORY, 0], ids=["in memory", "a batch at a time"])
-def test_all_broken_images_are_told_before_training(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(folder_source, "IN_MEMORY", limit)
+@pytest.mark.parametrize("cache", CACHES)
+def test_all_broken_images_are_told_before_training(tmp_path, cache):
     spec = photos(tmp_path / "photos", {"cat": 20, "dog": 20})
     for number in range(13):
         (tmp_path / "photos" / "dog" / f"{number}.png").write_bytes(b"")
     with pytest.raises(UserError) as caught:
-        load(spec, 16)
+        load(DataSpec(spec.name, cache=cache), 16)
     lines = str(caught.value).splitlines()
     assert lines[0].endswith("13 of 40 images cannot be read:") and lines[1] == "  dog/0.png: the file is empty"
     assert lines[11] == "  and 3 more" and "data.on_error" in lines[12] and len(lines) == 13
 
 
-@pytest.mark.parametrize("limit", [folder_source.IN_MEMORY, 0], ids=["in memory", "a batch at a time"])
-def test_skip_leaves_broken_images_out_and_says_so_once(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(folder_source, "IN_MEMORY", limit)
+@pytest.mark.parametrize("cache", CACHES)
+def test_skip_leaves_broken_images_out_and_says_so_once(tmp_path, cache):
     whole = photos(tmp_path / "photos", {"train/cat": 6, "train/dog": 6, "test/cat": 3, "test/dog": 3})
     expected = load(DataSpec(whole.name, validation=0.0), 16).train.pixels[:]
     (tmp_path / "photos" / "train" / "cat" / "9.heic").write_bytes(b"heic")
     (tmp_path / "photos" / "test" / "dog" / "2.png").write_bytes(b"png")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        data = load(DataSpec(whole.name, validation=0.0, on_error="skip"), 16)
+        data = load(DataSpec(whole.name, validation=0.0, on_error="skip", cache=cache), 16)
     (warning,) = [it for it in told if it.category is KerastlWarning]
     assert "2 of 19 images cannot be read and are left out, as train/cat/9.heic" in str(warning.message)
     assert data.skipped == ("train/cat/9.heic", "test/dog/2.png")
@@ -92,7 +91,7 @@ def test_links_within_the_folder_are_followed_once_and_loops_end(tmp_path):
     (tmp_path / "cat" / "more again").symlink_to(tmp_path / ".pool" / "more")
     (tmp_path / "dog" / "99.png").symlink_to(tmp_path / "dog" / "round.png")
     (tmp_path / "dog" / "round.png").symlink_to(tmp_path / "dog" / "99.png")
-    listing = folder_source.list_folder(tmp_path)
+    listing = list_folder(tmp_path)
     assert not listing.problems and np.bincount(listing.labels["train"]).tolist() == [15, 14]
     with pytest.raises(UserError, match=r"2 of 29 images cannot be read:\n  dog/99\.png: no such file"):
         load(spec, 16)

@@ -1,12 +1,14 @@
 """Batches: every image once an epoch, functions of (seed, step), uint8 until the model."""
 
+import os
+import time
 from itertools import chain
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl.data.batches import evaluation_batches, ordered_batches, steps_per_epoch, training_batches
+from kerastl.data.batches import AHEAD, evaluation_batches, ordered_batches, steps_per_epoch, training_batches
 from kerastl.data.images import EncodedImages, Images
 from kerastl.schema import AugmentSpec
 
@@ -114,3 +116,23 @@ def test_the_draws_of_a_batch_follow_from_its_first_place():
 def test_steps_are_counted_in_whole_numbers(images, batch, repeat, steps):
     """A property test found that a float has too few digits."""
     assert steps_per_epoch(images, batch, repeat) == steps
+
+
+def test_no_more_than_a_few_batches_are_held_for_a_reader_that_comes_and_goes():
+    """So that memory is bounded, whatever the size of the dataset. TensorFlow's own choice grows with every burst."""
+
+    class Counted:
+        dtype, shape, reads = np.dtype(np.uint8), (8 * 400, 4, 4, 3), 0
+
+        def __getitem__(self, places):
+            self.reads += 1
+            return np.zeros((len(places), 4, 4, 3), np.uint8)
+
+    pixels = Counted()
+    taken, batches = 0, iter(training_batches(Images(pixels, np.zeros(8 * 400, np.int64)), 2, 8, 1, seed=0))
+    for burst in (1, 3, 5, 10, 20, 40, 80, 160):
+        for _ in range(burst):
+            next(batches)
+        taken += burst
+        time.sleep(0.1)
+        assert pixels.reads - taken <= AHEAD + 2 * os.cpu_count() + 1

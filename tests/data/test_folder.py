@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerastl.data import folder as folder_source
+from kerastl.data import cache
 from kerastl.data.images import decode
 from kerastl.data.load import load
 from kerastl.errors import MissingData, UserError
@@ -32,9 +32,9 @@ def test_own_splits_are_kept(photos):
 def test_streamed_when_too_large_for_memory(photos, monkeypatch):
     path = photos({"cat": 10, "dog": 10})
     in_memory = load(spec_of(path), 24)
-    monkeypatch.setattr(folder_source, "IN_MEMORY", 1000)
+    monkeypatch.setattr(cache, "IN_MEMORY", 1000)
     streamed = load(spec_of(path), 24)
-    assert not isinstance(streamed.train.pixels, np.ndarray)
+    assert isinstance(in_memory.train.pixels, np.ndarray) and not isinstance(streamed.train.pixels, np.ndarray)
     np.testing.assert_array_equal(streamed.test.pixels[:], in_memory.test.pixels)
     np.testing.assert_array_equal(streamed.test.labels, in_memory.test.labels)
 

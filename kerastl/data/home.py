@@ -1,0 +1,59 @@
+"""What kerastl keeps between runs: where, and how much of it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from kerastl.files import UNFINISHED, remove
+
+ABOUT = "store.json"  # in each store: what it holds; its time of change is that of the last use
+ABANDONED = 3600  # seconds after which nobody is writing to a file any more
+
+
+def home():
+    """A folder where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl"
+
+
+def make_room_in(folder, needed, limit, key, keep=frozenset()):
+    """Delete the least recently used stores of a folder until so many bytes more fit.
+
+    Args:
+        folder: that holds the stores, each a folder of files.
+        needed: bytes to be written.
+        limit: bytes that all stores may take together.
+        key: of the recipe that sets the limit.
+        keep: stores that are in use.
+
+    Returns:
+        Why there is no room, or an empty text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep_up_abandoned(folder)
+    stores = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED)]
+    oldest_first = sorted(stores, key=_last_used)
+    sizes = {store: sum(path.stat().st_size for path in store.iterdir()) for store in oldest_first}
+    for store in oldest_first if needed <= limit else ():  # in vain, nothing is deleted
+        if sum(sizes.values()) + needed > limit and store not in keep:
+            shutil.rmtree(store, ignore_errors=True)
+            del sizes[store]
+    if sum(sizes.values()) + needed > limit:
+        return f"{needed:,} bytes more would exceed {key} = {limit:,.0f}"
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        return f"{folder} has {free:,} bytes left, {needed:,} are needed (KERAS_HOME names another place)"
+    return ""
+
+
+def sweep_up_abandoned(folder, pattern=f"{UNFINISHED}*"):
+    """Delete what processes that were killed left unfinished; others may be at work beside this one."""
+    for leftover in folder.glob(pattern):
+        changed = max(path.stat().st_mtime for path in (leftover, *leftover.glob("*")))
+        if time.time() - changed > ABANDONED:
+            remove(leftover)
+
+
+def _last_used(store):
+    about = store / ABOUT
+    return about.stat().st_mtime if about.exists() else 0.0

@@ -1,0 +1,56 @@
+"""What is kept between runs stays within its budget, and nothing is deleted in vain."""
+
+import os
+import time
+
+import pytest
+
+from kerastl.data.home import ABANDONED, ABOUT, home, make_room_in
+from kerastl.files import UNFINISHED
+
+
+@pytest.fixture
+def stores(tmp_path):
+    """Three of 1,000 bytes, the last one used last."""
+    for age, name in enumerate("abc"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows").write_bytes(bytes(1000))
+        (tmp_path / name / ABOUT).touch()
+        os.utime(tmp_path / name / ABOUT, (1000 + age, 1000 + age))
+    return tmp_path
+
+
+def left(stores):
+    return sorted(path.name for path in stores.iterdir())
+
+
+def test_it_is_where_keras_keeps_its_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert home() == tmp_path / "kerastl"
+
+
+@pytest.mark.parametrize(
+    ("needed", "keep", "expected"), [(0, "", "abc"), (1, "", "bc"), (1, "a", "ac"), (1001, "b", "b"), (3000, "", "")]
+)
+def test_the_least_recently_used_go_until_there_is_room(stores, needed, keep, expected):
+    assert make_room_in(stores, needed, 3000, "x", {stores / name for name in keep}) == ""
+    assert left(stores) == list(expected)
+
+
+def test_what_can_never_fit_deletes_nothing(stores):
+    assert make_room_in(stores, 3001, 3000, "a.key", set()) == "3,001 bytes more would exceed a.key = 3,000"
+    assert left(stores) == list("abc")
+
+
+def test_what_another_process_writes_is_left_alone_until_it_is_abandoned(stores):
+    writing = stores / f"{UNFINISHED}4711-d"
+    writing.mkdir()
+    (writing / "rows").write_bytes(bytes(9000))
+    assert make_room_in(stores, 3000, 3000, "x") == "" and left(stores) == [writing.name]
+    then = time.time() - ABANDONED - 1
+    os.utime(writing, (then, then))
+    make_room_in(stores, 0, 3000, "x")
+    assert left(stores) == [writing.name], "the file within was just written to"
+    os.utime(writing / "rows", (then, then))
+    make_room_in(stores, 0, 3000, "x")
+    assert left(stores) == []
