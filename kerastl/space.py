@@ -93,7 +93,7 @@ def make_space(spec, over=None, search=None, trials=None):
     Example:
         >>> from kerastl.recipe import recipe
         >>> make_space(recipe("quickstart"), search={"model.head.dropout": "0..0.5"}, trials=8).about
-        {'tried': {'model.head.dropout': '0..0.5'}, 'trials': 8}
+        {'tried': {'model.head.dropout': '0.0..0.5'}, 'trials': 8}
     """
     if over and search:
         raise RecipeError("found --over and --search; expected one of them: --search KEY=A,B,C tries values as well")

@@ -130,7 +130,7 @@ def draw_rates(tests, path):
         axes.set(
             xlabel="learning rate" if one else "all learning rates times", ylabel="loss", title=it.name, xscale="log"
         )
-        low, high = np.nanmin(it.smoothed), it.smoothed[0]
+        low, high = np.nanmin(it.losses), it.smoothed[0]
         axes.set_ylim(low - 0.2 * (high - low) - 0.1, high + (high - low) + 0.1)
         axes.legend(frameon=False, fontsize=8)
     save(figure, path)

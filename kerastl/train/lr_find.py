@@ -1,7 +1,8 @@
 """Range tests: what learning rates a phase can bear, from a hundred steps in which they grow.
 
-Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3; bounds, smoothing, end and suggestions are
-those of fastai's `lr_find`. Each phase is tested from the weights the recipe begins with, on a copy: the model stays as it is.
+Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3; bounds, end and suggestions are those of
+fastai's `lr_find`, the smoothing is shorter. Each phase is tested from the weights the recipe begins with, on a copy: the
+model stays as it is.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from kerastl.train.steps import phase_batches
 
 LOWEST, HIGHEST = 1e-7, 10.0  # learning rates between which a phase is tested
 STEPS = 100
-MEMORY = 0.98  # weight of the steps before in the smoothed loss
+MEMORY = 0.8  # weight of the steps before in the smoothed loss; fastai's 0.98 trails further behind
 HOPELESS = 4  # times the lowest smoothed loss: the test ends there
 FIRST, LAST = STEPS // 10, 5  # steps at the ends that suggest nothing
 TENTH = 10  # the rate of the lowest loss is divided by it: there the loss is about to rise
@@ -75,7 +76,7 @@ def find_learning_rate(spec, phase=None):
     Example:
         >>> [test] = find_learning_rate("quickstart", phase=0)  # doctest: +SKIP
         >>> {rule: test.scale * factor for rule, factor in test.suggestions.items()}  # doctest: +SKIP
-        {'steepest': 0.0021, 'min/10': 0.0175}
+        {'steepest': 0.0023, 'min/10': 0.00071}
     """
     spec = spec if isinstance(spec, Recipe) else recipe(spec)
     if phase is not None and not 0 <= phase < len(spec.phases):
