@@ -10,10 +10,9 @@ import warnings
 import zlib
 
 import numpy as np
-import PIL
 
 from kerastl.data.home import ABOUT, home, make_room_in
-from kerastl.data.images import DIGEST, EncodedImages, decode, digest, skim, stored
+from kerastl.data.images import DECODER, DIGEST, EncodedImages, decode, digest, skim, stored
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, KerastlWarning, UserError, brief
 from kerastl.files import whole, write_json
@@ -165,7 +164,7 @@ def _on_disk(encoded, spec, files, known):
             "reasons": np.array(list(broken.values()), str),
         }
 
-    about = {"pixels of": fingerprint(files), "shape": list(encoded.shape), "pillow": PIL.__version__}
+    about = {"pixels of": fingerprint(files), "shape": list(encoded.shape), "decoder": DECODER}
     folder, arrays = remembered(about, spec, {PIXELS: len(encoded) * row.itemsize}, make)
     broken = dict(zip(arrays["broken"].tolist(), arrays["reasons"].tolist(), strict=True))
     return KeptImages(encoded, folder / PIXELS), arrays["digests"], broken

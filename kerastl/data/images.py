@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kerastl.errors import BrokenImage, UserError, brief
@@ -20,6 +21,7 @@ FOREIGN = frozenset(
     for name in "heic heif hif jxl svg svgz ai cr2 cr3 nef arw raf orf rw2 dng exr hdr xcf psb jxr wdp dcm".split()
 )
 DIGEST = "V16"
+DECODER = f"2, Pillow {PIL.__version__}"  # what is kept of decoded images is kept under it; raised when `decode` gives other pixels
 CONVERT = "convert it to JPEG or PNG"
 TOO_LARGE = "more pixels than Pillow takes for safe (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
 REASONS = {

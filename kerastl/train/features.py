@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.batches import ordered_batches
+from kerastl.data.images import DECODER
 from kerastl.errors import KerastlWarning
 from kerastl.model.cut import split
 from kerastl.model.fold import fold
@@ -181,6 +182,7 @@ def _about(trunk, images, digests, view):
         "precision": trunk.how.precision,
         "dtype": trunk.how.dtype,
         "images": list(images.shape),
+        "decoder": DECODER,  # an image is known by the digest of its file
         "keras": keras.__version__,
     }
     if view:  # the draws depend on an image's place in the set, so the set is part of what they are
