@@ -164,4 +164,4 @@ if __name__ == "__main__":
         case [folder, "--limit", limit, *sizes]:
             main(folder, int(limit), [int(size) for size in sizes] or [3000])
         case [folder, *sizes]:
-            main(folder, 1200, [int(size) for size in sizes] or [3000])
+            main(folder, 1500, [int(size) for size in sizes] or [3000])
