@@ -13,6 +13,7 @@ from kerastl.data.split import Data
 from kerastl.errors import RecipeError
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
+from kerastl.train import fit as phases
 from kerastl.train import steps
 from kerastl.train.fit import fit
 from kerastl.train.history import COLUMNS, read_history
@@ -132,9 +133,7 @@ def test_as_many_steps_as_planned_however_many_are_run_at_a_time(tiny, digits, t
     monkeypatch.setattr(steps, "CALL", call)
     recipe = tiny(strategy="head-only", **{"train.batch_size": 7, "phases.0.epochs": 3, "train.epochs_scale": 1.0})
     taken = []
-    monkeypatch.setattr(
-        "kerastl.train.fit._give_back", lambda learner, *_: taken.append(int(learner.model.optimizer.iterations))
-    )
+    monkeypatch.setattr(phases, "_give_back", lambda learner, *_: taken.append(int(learner.model.optimizer.iterations)))
     _, _, (done,) = trained(recipe, digits, tmp_path)
     assert taken == [21] and done["steps"] == 21
     assert len(read_history(tmp_path / "history.csv")) == 3
