@@ -93,7 +93,7 @@ def _gpu():
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.distribute.MirroredStrategy()
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else None  # for a single one it would only cost time
 
 
 def _tpu():
