@@ -15,9 +15,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
+
+from growth import anonymous, watched_peak
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SIZE, BATCH, CLASSES = 448, 32, 10
@@ -72,14 +73,7 @@ def one(folder, images, source, cache, home):
     import kerastl
     from kerastl.data.batches import training_batches
 
-    peak = [0]
-
-    def watch():
-        while True:
-            peak[0] = max(peak[0], anonymous())
-            time.sleep(0.05)
-
-    threading.Thread(target=watch, daemon=True).start()
+    peak = watched_peak()
     name = {"tfds": f"tfds:noise{images}", "folder": f"folder:photos{images}"}[source]
     spec = kerastl.recipe(
         "cifar10-finetune-first",
@@ -102,11 +96,6 @@ def one(folder, images, source, cache, home):
     kerastl.train(spec, Path(tempfile.mkdtemp()) / "run")
     said |= {"train": time.perf_counter() - began, "peak": peak[0]}
     print(json.dumps(said))
-
-
-def anonymous():
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024
 
 
 def limited(limit):

@@ -129,10 +129,11 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
     plans = plan(model, groups, spec, data.counts)
+    beginning = origin(spec, data, model)
     if resume:
-        check(folder, origin(spec, data, model), force)
+        check(folder, beginning, force)
     else:
-        _open(folder, spec, plans, origin(spec, data, model))
+        _open(folder, spec, plans, beginning)
     phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)

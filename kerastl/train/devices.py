@@ -55,12 +55,6 @@ def worker():
         ) from None
 
 
-def replicas(devices):
-    """How many devices share a batch."""
-    strategy = strategy_for(devices)
-    return strategy.num_replicas_in_sync if strategy else 1
-
-
 def described(devices):
     """What a run trains on, in words."""
     strategy, (index, workers) = strategy_for(devices), worker()
