@@ -17,9 +17,9 @@ from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
-from kerastl.evaluate.metrics import judge, predict_probabilities
-from kerastl.evaluate.plots import draw_curves, draw_grid
-from kerastl.files import disk_told, locked, sweep_up, whole, write_json, write_text
+from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.verdict import answers, judge_splits
+from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
@@ -28,12 +28,10 @@ from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.describe import describe
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
-from kerastl.train.history import read_history
 from kerastl.train.plan import plan
 from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
 
-GRID = 12  # images in the True/False picture
 PROOF = 32  # images on which exports are compared
 
 
@@ -137,7 +135,9 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
-    metrics = _judge(model, data, spec, folder, phases, score_test) | _circumstances(spec, data, model, plans, phases)
+    write_json(folder / "labels.json", _labels(data))
+    metrics = judge_splits(model, data, spec, folder, phases, score_test)
+    metrics |= _circumstances(spec, data, model, plans, phases)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = _exports_of(spec) if score_test else None
@@ -169,7 +169,7 @@ def evaluate(folder, split="test"):
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
-    _, probabilities = _answers(model, images, spec, split)
+    _, probabilities = answers(model, images, spec, split)
     return judge(probabilities, images.labels, data.class_names)
 
 
@@ -198,47 +198,6 @@ def _open(folder, spec, plans, beginning):
     write_text(folder / "plan.txt", describe(plans))
     write_text(folder / "recipe.toml", to_toml(spec))
     begin(folder, beginning)
-
-
-def _judge(model, data, spec, folder, phases, score_test):
-    """Scores of every split, and their pictures."""
-    history = read_history(folder / "history.csv")
-    draw_curves(history, folder / "curves.png")
-    splits = {"validation": data.validation, "test": data.test if score_test else None}
-    scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
-    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
-
-
-def _judge_split(model, images, data, spec, folder, name):
-    plain, probabilities = _answers(model, images, spec, name)
-    with whole(folder / f"predictions_{name}.npz") as path:
-        np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
-    if name == "test":
-        chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
-        shown = images.subset(chosen)
-        draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
-    report = judge(probabilities, images.labels, data.class_names).to_dict()
-    if plain is not probabilities:
-        alone = judge(plain, images.labels, data.class_names)
-        report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
-    return report
-
-
-def _answers(model, images, spec, name):
-    """What the model says of a split, and what the recipe has it judged by: the same, or the mean with mirror images."""
-    plain = predict_probabilities(model, images, spec.train.evaluation_batch, title=f"judge on {name}")
-    if not spec.evaluate.flip:
-        return plain, plain
-    title = f"judge on {name}, mirrored"
-    mirrored = predict_probabilities(model, images, spec.train.evaluation_batch, title, flip=True)
-    return plain, (plain + mirrored) / 2
-
-
-def _as_trained(history, last_phase, n):
-    """Loss and accuracy on the training images, as they were on the way through the epoch whose weights were kept."""
-    rows = history[-last_phase["epochs"] :]
-    row = rows[(last_phase["best_epoch"] or len(rows)) - 1]
-    return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
 
 
 def _circumstances(spec, data, model, plans, phases):

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from kerastl.cli import DataDir, Debug, DryRun, Out, Overrides, errors_shown, resolved, run_recipe
+from kerastl.cli.options import DataDir, Debug, DryRun, Out, Overrides, errors_shown, resolved
+from kerastl.cli.training import run_recipe
 from kerastl.recipe import names
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kerastl.cli import app, free_folder
+from kerastl.cli import app
+from kerastl.cli.options import free_folder
 from kerastl.recipe import names
 from kerastl.train.stopping import Stopped
 
@@ -91,7 +92,7 @@ def test_debug_shows_the_traceback():
 
 
 def test_failures_end_with_1(monkeypatch):
-    monkeypatch.setattr("kerastl.cli.run_recipe", lambda *_, **how: 1 / 0)
+    monkeypatch.setattr("kerastl.cli.training.run_recipe", lambda *_, **how: 1 / 0)
     code, told = call("train", "quickstart")
     assert code == 1 and "error: ZeroDivisionError" in told and "--debug" in told and "Traceback" not in told
 
@@ -188,7 +189,8 @@ def test_nothing_imports_tensorflow_before_work_starts():
     script = """
 import sys
 from typer.testing import CliRunner
-from kerastl.cli import app, free_folder
+from kerastl.cli import app
+from kerastl.cli.options import free_folder
 import kerastl
 kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]

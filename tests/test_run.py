@@ -19,6 +19,7 @@ from kerastl.schema import LastLayers
 
 FILES = {
     "recipe.toml",
+    "labels.json",
     "plan.txt",
     "history.csv",
     "curves.png",

@@ -1,0 +1,11 @@
+"""The command line: parse, call the library, print. TensorFlow is imported when work starts, not before.
+
+Commands stand in `kerastl --help` in the order in which their modules are imported here: as one comes to need them.
+"""
+
+from kerastl.cli import before, training, judging  # noqa: F401, I001
+from kerastl.cli.options import app
+
+
+def main():
+    app()

@@ -1,0 +1,89 @@
+"""Commands for before a training: what there is, whether the data is sound, how long and how fast it may go."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerastl import recipe as read_recipe
+from kerastl.cli.options import DataDir, Debug, Overrides, RecipeName, Strategy, app, errors_shown, resolved
+from kerastl.recipe import OWN_PHASES, keys, names
+from kerastl.startup import start_tensorflow
+from kerastl.tables import print_check, print_rates, print_speeds, print_table
+
+
+@app.command()
+def recipes(debug: Debug = False):
+    """List the recipes that come with kerastl."""
+    with errors_shown(debug):
+        every = [read_recipe(name) for name in names()]
+        rows = [(r.name, r.data.name, r.model.backbone, r.strategy or OWN_PHASES, r.description) for r in every]
+        print_table(("recipe", "dataset", "backbone", "strategy", "what it is"), rows)
+
+
+@app.command("keys")
+def show_keys(debug: Debug = False):
+    """List every key a recipe may have, with its default and meaning."""
+    with errors_shown(debug):
+        print_table(("key", "expected", "default", "meaning"), keys())
+
+
+@app.command()
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A folder of class folders, or a data.name, as cifar10 or tfds:NAME.", metavar="DATA")
+    ],
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Debug = False,
+):
+    """Look for broken images, duplicates and wrong labels before training; ends with 1 where training would refuse."""
+    with errors_shown(debug):
+        if not Path(data_dir or "", data.removeprefix("folder:")).is_dir():
+            start_tensorflow()
+        from kerastl.data.check import check as inspect
+
+        found = inspect(data, str(data_dir or ""))
+        typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
+        raise typer.Exit(0 if found["usable"] else 1)
+
+
+@app.command("tune-speed")
+def tune_speed(
+    recipe: RecipeName,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Time a few steps of each phase on this machine and say how long the recipe will take."""
+    with errors_shown(debug):
+        spec = resolved(recipe, strategy, overrides, data_dir)
+        typer.echo(start_tensorflow())
+        from kerastl.preview import tune_speed as measure
+
+        print_speeds(measure(spec))
+
+
+@app.command("lr-find")
+def lr_find(
+    recipe: RecipeName,
+    phase: Annotated[int | None, typer.Option(help="Only this one, from 0 as in the keys of a recipe.")] = None,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where the curves go.")] = Path("lr-find.png"),
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Let the learning rate of each phase grow from step to step, draw the loss and suggest a rate."""
+    with errors_shown(debug):
+        spec = resolved(recipe, strategy, overrides, data_dir)
+        typer.echo(start_tensorflow(), err=True)
+        from kerastl.evaluate.plots import draw_rates
+        from kerastl.train.lr_find import find_learning_rate
+
+        tests = find_learning_rate(spec, phase)
+        draw_rates(tests, out)
+        print_rates(tests)
+        typer.echo(f"curves: {out}")

@@ -1,0 +1,139 @@
+"""Commands that train: one recipe, in one process or several, or many settings of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerastl.cli.options import (
+    DataDir,
+    Debug,
+    DryRun,
+    Out,
+    Overrides,
+    RecipeName,
+    Strategy,
+    app,
+    errors_shown,
+    free_folder,
+    resolved,
+)
+from kerastl.errors import RecipeError, UserError
+from kerastl.space import make_space, parse_over, parse_search
+from kerastl.startup import start_tensorflow
+from kerastl.tables import print_run, print_sweep
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name or TOML file; not needed with --resume.", metavar="RECIPE")
+    ] = None,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, wherever it was killed.", metavar="RUN")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: also with other package versions or rates.")
+    ] = False,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+):
+    """Train, judge and save what a recipe describes, or go on with a run that was killed."""
+    with errors_shown(debug):
+        if resume is not None and out is not None:
+            raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
+        spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
+        run_recipe(spec, resume or out, dry_run, resume=resume is not None, force=force)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def launch(
+    command: typer.Context,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes on this machine.")],
+    debug: Debug = False,
+):
+    """Run a command in several workers on this machine: kerastl launch --workers 2 -- train RECIPE."""
+    with errors_shown(debug):
+        from kerastl.launch import launch as start
+
+        start(workers, command.args)
+
+
+@app.command()
+def sweep(
+    recipe: RecipeName,
+    over: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=LOW..HIGH[:log]", help="Instead: draw a dotted key from a range, or from values A,B,C."
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="How many settings a search draws (30).")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Database shared by all processes (default: sweep.db in the folder, SQLite)."),
+    ] = None,
+    strategy: Strategy = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    debug: Debug = False,
+):
+    """Try several values, choose on validation, retrain the winner on train + validation, score it on test once.
+
+    The same command with the same --out, or the same --storage, goes on with a sweep, or helps with it.
+    """
+    with errors_shown(debug):
+        base = resolved(recipe, strategy, overrides, data_dir)
+        over, search = dict(map(parse_over, over or [])), dict(map(parse_search, search or []))
+        make_space(base, over, search, trials)
+        start_tensorflow()
+        from kerastl.sweeps import sweep as run_sweep
+
+        folder = out or free_folder(f"{base.name}-sweep")
+        try:
+            print_sweep(run_sweep(base, over, folder, search=search, trials=trials, storage=storage))
+        except KeyboardInterrupt as stop:
+            stop.args = (f"{str(stop) or 'interrupted'}; to go on: the same command with --out {folder}",)
+            raise
+
+
+def recipe_of(run):
+    """The file with the recipe of a run that is to be resumed."""
+    if run is None:
+        raise RecipeError(
+            "found no RECIPE; expected a name (see `kerastl recipes`), the path of a TOML file, or --resume RUN"
+        )
+    if not (run / "recipe.toml").is_file():
+        raise UserError(f"{run}: holds no run; expected a folder with a recipe.toml, as kerastl train writes it")
+    return run / "recipe.toml"
+
+
+def run_recipe(spec, out, dry, **how):
+    told = start_tensorflow()
+    if dry:
+        from kerastl.preview import dry_run
+        from kerastl.train.describe import describe
+
+        plans, data = dry_run(spec)
+        typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
+        return
+    from kerastl.run import train as run_train
+    from kerastl.train.devices import described, worker
+
+    if out is None and worker()[1] > 1:
+        raise UserError("--out: several workers have to agree on the run folder; expected --out DIR or --resume RUN")
+    folder = out or free_folder(spec.name)
+    typer.echo(f"{spec.name} -> {folder}, {told}; {described(spec.train.devices)}", err=True)
+    try:
+        print_run(run_train(spec, folder, **how))
+    except KeyboardInterrupt as stop:
+        stop.args = (f"{str(stop) or 'interrupted'}; to go on: kerastl train --resume {folder}",)
+        raise
