@@ -33,6 +33,9 @@ _LAZY = {
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
     "export": "kerastl.deploy.export",
+    "open_model": "kerastl.deploy.runtimes",
+    "predict": "kerastl.deploy.predict",
+    "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
     "find_learning_rate": "kerastl.train.lr_find",
 }
