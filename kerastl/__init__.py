@@ -34,6 +34,9 @@ _LAZY = {
     "compare": "kerastl.evaluate.compare",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "open_model": "kerastl.deploy.runtimes",
+    "predict": "kerastl.deploy.predict",
+    "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
     "find_learning_rate": "kerastl.train.lr_find",
 }
