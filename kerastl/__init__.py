@@ -34,6 +34,7 @@ _LAZY = {
     "compare": "kerastl.evaluate.compare",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "explain": "kerastl.deploy.explain",
     "open_model": "kerastl.deploy.runtimes",
     "predict": "kerastl.deploy.predict",
     "predict_stream": "kerastl.deploy.predict",

@@ -267,6 +267,10 @@ class Phase:
 @dataclass(frozen=True)
 class EvaluateSpec:
     flip: bool = key(False, "judge by the mean over each image and its mirror image; the saved model is the plain one")
+    duplicates: Literal["near", "exact", "none"] = key(
+        "near",
+        "copies of test images among the training images that are looked for; near ones too: reads every image once more",
+    )
 
 
 @dataclass(frozen=True)

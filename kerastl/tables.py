@@ -93,15 +93,30 @@ def _gigabytes(number):
 
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
+    from kerastl.evaluate.metrics import shown
+
     print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             where = name.replace("-", " and ")
             typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+    print_copies(run.metrics.get("trust", {}).get("test"))
+    if coarse := run.metrics.get("test", {}).get("by_superclass"):
+        typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} (metrics.json, curves.png, ...)")
     if run.exports:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
+
+
+def print_copies(found):
+    """The score without the test images that were trained on; nothing where there are none."""
+    from kerastl.evaluate.metrics import shown
+
+    if found and (found["exact"] or found["near"]):
+        told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
+        left = found["without_duplicates"]
+        typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
 
 
 def print_speeds(speeds):

@@ -1,14 +1,15 @@
-"""Commands for after a training: how good a model is, and which of several is better."""
+"""Commands for after a training: how good a model is, why it answers as it does, and which of several is better."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kerastl.cli.completion import splits
-from kerastl.cli.options import Debug, app, errors_shown
+from kerastl.cli.options import Debug, app, as_row, broken_told, end_with, errors_shown, short
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_table
+from kerastl.tables import decimals, print_copies, print_table
 
 
 @app.command()
@@ -21,15 +22,56 @@ def evaluate(
     with errors_shown(debug):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
-        from kerastl.run import evaluate as judge_again
+        from kerastl.run import judge_again
 
-        report = judge_again(run, split)
+        report, copies = judge_again(run, split)
         typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}, top-5 {decimals(report.top5)}")
+        print_copies(copies)
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
             for c in report.per_class
         ]
         print_table(("class", "n", "precision", "recall", "f1"), rows)
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A run folder, or a .keras or .h5 file.", metavar="MODEL")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, or folders, which are searched at any depth.", metavar="IMAGE_OR_FOLDER..."),
+    ],
+    layer: Annotated[str | None, typer.Option(help="Whose maps (default: the last before the features).")] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Whose evidence (default: the answer).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for a picture of each image.")] = Path("explanations"),
+    similar: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run whose training images are searched (default: the model's own)."),
+    ] = None,
+    neighbours: Annotated[int, typer.Option(min=0, help="How many similar training images.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many classes, the most probable first.")] = 5,
+    debug: Debug = False,
+):
+    """Show why a model answers as it does: where it looks, and which training images are most alike to it.
+
+    Prints a line of JSON for each image; ends with 1 where some of them are broken.
+    """
+    with errors_shown(debug):
+        from kerastl.data.walk import refuse_missing
+
+        for path in images:
+            refuse_missing(path)
+        start_tensorflow()
+        from kerastl.deploy.explain import explain_stream
+
+        how = {"class_name": class_name, "layer": layer, "similar": similar, "neighbours": neighbours, "top": top}
+        counts = Counter()
+        for it in broken_told(explain_stream(model, images, out, **how), counts):
+            alike = [{"image": n.image, "label": n.label, "similarity": short(n.similarity)} for n in it.neighbours]
+            typer.echo(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
+        end_with(counts)
 
 
 @app.command()

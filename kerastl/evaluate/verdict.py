@@ -4,6 +4,8 @@ import numpy as np
 
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
+from kerastl.evaluate.superclasses import judge_superclasses
+from kerastl.evaluate.trust import examine
 from kerastl.files import whole
 from kerastl.train.history import read_history
 
@@ -22,13 +24,18 @@ def judge_splits(model, data, spec, folder, phases, score_test):
         score_test: False leaves the test split alone.
 
     Returns:
-        A dict from split to its scores, as metrics.json holds them.
+        A dict for metrics.json: from split to its scores, and `trust`: what `examine` found, where the test split is scored.
     """
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
-    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
+    judged = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
+    table = {"train": _as_trained(history, phases[-1], len(data.train))}
+    table |= {name: report for name, (report, _) in judged.items()}
+    if score_test:
+        answered = {name: probabilities for name, (_, probabilities) in judged.items()}
+        table["trust"] = examine(data, answered, spec, folder)
+    return table
 
 
 def _judge_split(model, images, data, spec, folder, name):
@@ -43,7 +50,9 @@ def _judge_split(model, images, data, spec, folder, name):
     if plain is not probabilities:
         alone = judge(plain, images.labels, data.class_names)
         report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
-    return report
+    if data.superclasses:
+        report["by_superclass"] = judge_superclasses(probabilities, images.labels, data.superclasses)
+    return report, probabilities
 
 
 def answers(model, images, spec, name):
