@@ -61,7 +61,9 @@ def draw_rates_of_groups(rows):
         styles = zip(itertools.cycle(SERIES), itertools.cycle(MANNERS), strict=False)
         for (values, members), (colour, manner) in zip(together.items(), styles, strict=False):
             rates = [value or np.nan for value in values]
-            axes.plot(np.arange(1, len(rows) + 1), rates, f"o{manner}", ms=3, color=colour, label=_joined(members))
+            axes.plot(
+                np.arange(1, len(rows) + 1), rates, f"o{manner}", ms=3, color=colour, label=_joined(members, names)
+            )
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda rate, _: FORMS["rate"](rate))
         axes.yaxis.set_minor_formatter(lambda rate, _: "")
@@ -69,7 +71,7 @@ def draw_rates_of_groups(rows):
         axes.set(xlabel="epoch", ylabel="learning rate, end of epoch")
         axes.legend()
 
-    told = "; ".join(f"{_joined(members)} between {_span(values)}" for values, members in together.items())
+    told = "; ".join(f"{_joined(members, names)} between {_span(values)}" for values, members in together.items())
     return figure(draw, f"Learning rate of each group of layers by epoch: {told}.")
 
 
@@ -101,7 +103,9 @@ def draw_reliability(bins, tempered=None):
         top.legend(loc="upper left")
 
     told = ", ".join(f"{it['confidence']:.2f} sure {it['accuracy']:.2f} right" for it in bins if it["n"])
-    return figure(draw, f"Reliability: of the answers in each range of confidence, the share that is right: {told}.", 3.8)
+    return figure(
+        draw, f"Reliability: of the answers in each range of confidence, the share that is right: {told}.", 3.8
+    )
 
 
 def draw_coverage(rows):
@@ -126,7 +130,9 @@ def draw_coverage(rows):
                 axes.annotate(f"{row['threshold']:g}", place, (0, 7), textcoords="offset points", ha="center", size=9)
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.set(xlabel="answered: those at least as sure as the number at the point", ylabel="right, of those answered")
+        axes.set(
+            xlabel="answered: those at least as sure as the number at the point", ylabel="right, of those answered"
+        )
         axes.set_xlim(0, 1.02)
         axes.margins(y=0.15)
 
@@ -159,9 +165,11 @@ def _mark_phases(axes, rows):
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _joined(names):
+def _joined(members, names):
     """Groups that stand next to one another as a range."""
-    return ", ".join(names) if len(names) < 3 else f"{names[0]} to {names[-1]}"
+    first = names.index(members[0])
+    together = names[first : first + len(members)] == members
+    return f"{members[0]} to {members[-1]}" if together and len(members) > 2 else ", ".join(members)
 
 
 def _span(values):

@@ -59,7 +59,9 @@ FORMS = {
     "tiny": lambda value: "0" if value == 0 else f"{value:.1e}",
     "rate": lambda value: f"{value:g}",
     "seconds": lambda value: _duration(value),
-    "megabytes": lambda value: f"{value / 1e6:,.0f} MB",
+    "plain": str,
+    "bytes": lambda value: f"{value / 1e6:,.0f} MB",
+    "megabytes": lambda value: f"{value:.1f} MB",
     "milliseconds": lambda value: f"{value:.3g} ms",
 }
 MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
