@@ -8,8 +8,9 @@ from kerastl.evaluate.page import DRAWN, FORMS, SERIES, figure
 
 SPLITS = {"train": "blue", "validation": "vermilion"}
 MANNERS = ("-", "--", "-.", ":")
+FALL = 1e-4  # of the highest rate: what a schedule ends with may be a billionth of it
 LETTER = 5.2  # points that a letter of a phase's name takes in a figure
-ROOM = 320  # points from the first epoch to the last
+ROOM = 290  # points from the first epoch to the last
 
 
 def draw_quantity(rows, quantity, kept):
@@ -65,6 +66,7 @@ def draw_rates_of_groups(rows):
                 np.arange(1, len(rows) + 1), rates, f"o{manner}", ms=3, color=colour, label=_joined(members, names)
             )
         axes.set_yscale("log")
+        axes.set_ylim(FALL * max(map(_highest, together)), 2 * max(map(_highest, together)))
         axes.yaxis.set_major_formatter(lambda rate, _: FORMS["rate"](rate))
         axes.yaxis.set_minor_formatter(lambda rate, _: "")
         _mark_phases(axes, rows)
@@ -137,7 +139,7 @@ def draw_coverage(rows):
         axes.margins(y=0.15)
 
     told = ", ".join(f"{row['accuracy']:.1%} of {row['coverage']:.0%} from {row['threshold']:g}" for row in full)
-    return figure(draw, f"Accuracy against coverage, by the least confidence that is answered: {told}.", 3.8)
+    return figure(draw, f"Accuracy against coverage, by the least confidence that is answered: {told}.", 3.5)
 
 
 def _kept(rows, kept):
@@ -170,6 +172,10 @@ def _joined(members, names):
     first = names.index(members[0])
     together = names[first : first + len(members)] == members
     return f"{members[0]} to {members[-1]}" if together and len(members) > 2 else ", ".join(members)
+
+
+def _highest(values):
+    return max(value or 0 for value in values)
 
 
 def _span(values):

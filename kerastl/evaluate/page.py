@@ -48,7 +48,7 @@ STYLE = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
 }
-WIDTH = 5.0  # inches of 72: as wide as a telephone, so that ten points stay ten pixels there
+WIDTH = 4.6  # inches of 72: as wide as a telephone, so that ten points stay ten pixels there
 
 # How numbers are shown; what they are stands in the page as well.
 FORMS = {
@@ -60,6 +60,7 @@ FORMS = {
     "rate": lambda value: f"{value:g}",
     "seconds": lambda value: _duration(value),
     "plain": str,
+    "millions": lambda value: f"{value / 1e6:.3g} M" if value >= 1e5 else f"{value:,}",
     "bytes": lambda value: f"{value / 1e6:,.0f} MB",
     "megabytes": lambda value: f"{value:.1f} MB",
     "milliseconds": lambda value: f"{value:.3g} ms",
@@ -110,7 +111,7 @@ def number(value, form="decimals", key=None):
     return Markup('<data value="{!r}"{}>{}</data>').format(value, named, FORMS[form](value))
 
 
-def figure(draw, alt, height=3.0, width=WIDTH):
+def figure(draw, alt, height=2.8, width=WIDTH):
     """A matplotlib figure as inline SVG: text in the page's font, colours of the page, the same bytes each time.
 
     Args:

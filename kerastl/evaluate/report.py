@@ -18,7 +18,12 @@ from kerastl.train.history import read_history
 PAGE = "report.html"
 WHOLE = 20  # classes up to which every cell of the confusion matrix is shown
 WORST = 15  # rows of what may be thousands
-STARTS = {"imagenet": "pretrained on ImageNet", "none": "from random weights", "glyphs": "pretrained on drawn letters"}
+# What a network begins with, in words, and the name of a file.
+STARTS = {
+    "imagenet": ("pretrained on ImageNet", ""),
+    "none": ("with random weights", ""),
+    "glyphs": ("pretrained on drawn letters", ""),
+}
 
 
 def report(run, data=None, model=None):
@@ -53,7 +58,7 @@ def report(run, data=None, model=None):
         m=metrics,
         n=lambda key, form="decimals": number(look_up(metrics, key), form, key),
         spec=spec,
-        start=STARTS.get(spec.model.weights, f"with the weights of {Path(spec.model.weights).name}"),
+        start=STARTS.get(spec.model.weights, ("with the weights of", Path(spec.model.weights).name)),
         plan_text=(folder / "plan.txt").read_text(encoding="utf-8"),
         figures=_figures(metrics, rows),
         classes=_classes(metrics.get("test")),

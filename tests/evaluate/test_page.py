@@ -25,7 +25,7 @@ def test_a_figure_is_one_svg_in_the_colours_of_the_page():
     svg = figure(a_curve, 'up & "down"')
     tree = ElementTree.fromstring(svg.replace("xlink:href", "href"))
     assert tree.get("aria-label") == 'up & "down"' and tree.get("role") == "img"
-    assert tree.get("width") is None and tree.get("viewBox") == "0 0 360 216"
+    assert tree.get("width") is None and tree.get("viewBox") == "0 0 331.2 201.6"
     assert "stroke: var(--blue)" in svg and "stroke: var(--vermilion)" in svg and "fill: currentColor" in svg
     assert not re.search("#[0-9a-f]{6}(?![0-9a-f])", svg), "no colour but the page's"
     assert INK not in svg and "DejaVu" not in svg and "font-weight: 700" in svg
@@ -60,7 +60,7 @@ def test_a_picture(size, side, mime, shown):
     (0.90627, "percent", "90.6%"), (12345, "count", "12,345"), (1.23456, "decimals", "1.235"), (3e-7, "tiny", "3.0e-07"),
     (0, "tiny", "0"), (1e-4, "rate", "0.0001"), (4.21, "seconds", "4.2 s"), (59.7, "seconds", "1 min 0 s"),
     (75, "seconds", "1 min 15 s"), (7260, "seconds", "2 h 1 min"), (1.5e9, "bytes", "1,500 MB"), (1.26, "megabytes", "1.3 MB"),
-    (2**31, "plain", "2147483648"),
+    (2**31, "plain", "2147483648"), (8_599_446, "millions", "8.6 M"), (1234, "millions", "1,234"),
     (12.345, "milliseconds", "12.3 ms"), (0.5, "short", "0.50"),
 ])  # fmt: skip
 def test_a_number_is_rounded_where_it_is_read_and_whole_where_it_is_kept(value, form, shown):
