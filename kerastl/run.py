@@ -135,14 +135,15 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
-    write_json(folder / "labels.json", _labels(data))
     metrics = judge_splits(model, data, spec, folder, phases, score_test)
+    labels = _labels(data, metrics["temperature"])
+    write_json(folder / "labels.json", labels)
     metrics |= _circumstances(spec, data, model, plans, phases)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = _exports_of(spec) if score_test else None
     if exports:
-        metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
+        metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
         write_json(folder / "metrics.json", metrics)
     return Run(folder, spec, model, metrics, exports)
 
@@ -170,7 +171,7 @@ def evaluate(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
-    return judge(probabilities, images.labels, data.class_names)
+    return judge(probabilities, images.labels, data.class_names, spec.seed)
 
 
 def _read(folder, spec):
@@ -233,7 +234,11 @@ def _baseline_of(spec):
     return replace(bare, baseline=None)
 
 
-def _labels(data):
-    return {"classes": list(data.class_names)} | (
-        {"superclasses": list(data.superclasses)} if data.superclasses else {}
-    )
+def _labels(data, temperature):
+    """What an answer of the model means: the names of its classes, and the temperature of its probabilities."""
+    labels = {"classes": list(data.class_names)}
+    if data.superclasses:
+        labels["superclasses"] = list(data.superclasses)
+    if temperature and temperature["value"]:
+        labels["temperature"] = temperature["value"]
+    return labels

@@ -65,6 +65,8 @@ def print_first(title, header, rows):
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
     print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
+    if "test" in run.metrics:
+        typer.echo(calibration_told(run.metrics))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             where = name.replace("-", " and ")
@@ -152,6 +154,22 @@ def against_baseline(run):
         rows.append((name, shown(metrics["test"]), f"{metrics['test']['loss']:.4f}", f"{training:.0f}"))
     images = f"{run.recipe.data.name}, {run.metrics['data']['train']} images"
     return (images, "test accuracy [95% interval]", "loss", "training seconds"), rows
+
+
+def calibration_told(metrics):
+    """How far the confidence is off on test images, and what a temperature makes of it, or why there is none."""
+    found, fitted = metrics["test"]["calibration"], metrics["temperature"]
+    told = f"expected calibration error on test: {_error_told(found)}"
+    if not fitted:
+        return f"{told}; no temperature: there are no validation images to fit one on"
+    if not fitted["value"]:
+        return f"{told}; no temperature: {fitted['why']}"
+    where = f"fitted on {fitted['n']:,} {fitted['fitted_on']} images"
+    return f"{told}; with temperature {fitted['value']:.3g} ({where}): {_error_told(found['tempered'])}"
+
+
+def _error_told(found):
+    return "{:.4f} [{:.4f}, {:.4f}]".format(found["ece"], *found["ece_interval"])
 
 
 def decimals(number):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerastl.evaluate.calibration import calibration, coverage, fit_temperature, with_temperature
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
 from kerastl.files import whole
@@ -22,28 +23,45 @@ def judge_splits(model, data, spec, folder, phases, score_test):
         score_test: False leaves the test split alone.
 
     Returns:
-        A dict from split to its scores, as metrics.json holds them.
+        A dict as metrics.json holds it: from split to its scores, and from "temperature" to what was fitted on validation images
+        alone: value, interval, n; None without them.
     """
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
-    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
+    scores, temperature = {}, None
+    for name, images in splits.items():
+        if images:
+            plain, judged = answers(model, images, spec, name)
+            if name == "validation":
+                temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
+            scores[name] = _judge_split(plain, judged, images, data, spec, folder, name)
+            scores[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
+    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores, "temperature": temperature}
 
 
-def _judge_split(model, images, data, spec, folder, name):
-    plain, probabilities = answers(model, images, spec, name)
+def _judge_split(plain, probabilities, images, data, spec, folder, name):
     with whole(folder / f"predictions_{name}.npz") as path:
         np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
     if name == "test":
         chosen = grid_places(len(images), spec.seed)
         shown = images.subset(chosen)
         draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
-    report = judge(probabilities, images.labels, data.class_names).to_dict()
+    report = judge(probabilities, images.labels, data.class_names, spec.seed).to_dict()
     if plain is not probabilities:
-        alone = judge(plain, images.labels, data.class_names)
+        alone = judge(plain, images.labels, data.class_names, spec.seed)
         report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
     return report
+
+
+def _trusted(plain, labels, temperature, seed, name):
+    """How far the saved model's confidence can be trusted, as it is and, with what was fitted on other images, tempered."""
+    found = calibration(plain, labels, seed)
+    if temperature and temperature["value"]:
+        plain = with_temperature(plain, temperature["value"])
+        if name != temperature["fitted_on"]:
+            found["tempered"] = calibration(plain, labels, seed)
+    return {"calibration": found, "coverage": coverage(plain, labels)}
 
 
 def answers(model, images, spec, name):
