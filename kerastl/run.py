@@ -18,6 +18,7 @@ from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.report import report
 from kerastl.evaluate.verdict import answers, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
@@ -96,9 +97,11 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         sweep_up(folder)
-        run = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
+        run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+        if spec.evaluate.report and score_test:
+            report(folder, data, run.model)
         forget(folder)
     return run
 
@@ -112,7 +115,7 @@ def _follow(spec, folder, score_test, resume, force):
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run = _train(spec, Path(own), False, resume, force, None)
+        run, _ = _train(spec, Path(own), False, resume, force, None)
     if spec.baseline and score_test:
         _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
     return run
@@ -145,7 +148,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
         write_json(folder / "metrics.json", metrics)
-    return Run(folder, spec, model, metrics, exports)
+    return Run(folder, spec, model, metrics, exports), data
 
 
 def evaluate(folder, split="test"):

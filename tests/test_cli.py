@@ -42,7 +42,18 @@ def test_help_names_every_command():
     assert code == 0
     assert all(
         command in told
-        for command in ("recipes", "keys", "check", "train", "tune-speed", "lr-find", "evaluate", "sweep", "compare")
+        for command in (
+            "recipes",
+            "keys",
+            "check",
+            "train",
+            "tune-speed",
+            "lr-find",
+            "evaluate",
+            "report",
+            "sweep",
+            "compare",
+        )
     )
 
 
@@ -65,6 +76,7 @@ MENDABLE = [
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
     (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
+    (["report", "nowhere"], "error: nowhere: no finished run"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),

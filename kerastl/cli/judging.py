@@ -32,6 +32,19 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    debug: Debug = False,
+):
+    """Write report.html of a finished run anew: the page to open first."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.evaluate.report import report as write
+
+        typer.echo(f"report: {write(run)}")
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.", metavar="RUN...")],
     figure: Annotated[Path, typer.Option(help="Where the overlaid curves go.")] = Path("compare.png"),

@@ -66,6 +66,7 @@ def draw_rates_of_groups(rows):
                 np.arange(1, len(rows) + 1), rates, f"o{manner}", ms=3, color=colour, label=_joined(members, names)
             )
         axes.set_yscale("log")
+        axes.minorticks_off()
         axes.set_ylim(FALL * max(map(_highest, together)), 2 * max(map(_highest, together)))
         axes.yaxis.set_major_formatter(lambda rate, _: FORMS["rate"](rate))
         axes.yaxis.set_minor_formatter(lambda rate, _: "")

@@ -53,6 +53,7 @@ WIDTH = 4.6  # inches of 72: as wide as a telephone, so that ten points stay ten
 # How numbers are shown; what they are stands in the page as well.
 FORMS = {
     "percent": lambda value: f"{100 * value:.1f}%",
+    "percent0": lambda value: f"{100 * value:.0f}%",
     "count": lambda value: f"{value:,.0f}",
     "decimals": lambda value: f"{value:.3f}",
     "short": lambda value: f"{value:.2f}",

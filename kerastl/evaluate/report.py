@@ -9,8 +9,8 @@ from kerastl.data.load import load
 from kerastl.errors import KerastlError
 from kerastl.evaluate import figures, pictures
 from kerastl.evaluate.compare import read_metrics
-from kerastl.evaluate.metrics import accuracy_interval
 from kerastl.evaluate.page import number, render
+from kerastl.evaluate.statistics import accuracy_interval
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
 from kerastl.train.history import read_history
@@ -152,13 +152,13 @@ def _confusion(scores, key, names):
 def _pictures(folder, metrics, spec, data, model):
     """What can be shown, by section; and a sentence for each reason why something cannot."""
     if "test" not in metrics:
-        return {}, ["the test split was not scored"]
+        return {}, ["No pictures: the test split was not scored."]
     try:
         data = data or load(spec.data, spec.model.image_size, spec.seed)
         with np.load(folder / "predictions_test.npz") as saved:
             probabilities, labels = saved["probabilities"], saved["labels"]
     except (KerastlError, OSError) as error:
-        return {}, [f"No pictures: {error}"]
+        return {}, [f"No pictures: {_why(error)}"]
     if not np.array_equal(data.test.labels, labels):
         return {}, ["No pictures: the data that is there now is not the data this run was judged on."]
     names = data.class_names
@@ -170,9 +170,13 @@ def _pictures(folder, metrics, spec, data, model):
     try:
         model = model or load_untrusted(folder / "model.keras")
         looks = pictures.looked_at(model, data.test, probabilities, names, spec.seed)
-    except KerastlError as error:
-        return shown, [f"No Grad-CAM: {error}"]
+    except (KerastlError, OSError) as error:
+        return shown, [f"No Grad-CAM: {_why(error)}"]
     return shown | {"looks": looks}, []
+
+
+def _why(error):
+    return f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else f"{error}."
 
 
 def _command(spec):

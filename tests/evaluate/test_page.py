@@ -57,7 +57,8 @@ def test_a_picture(size, side, mime, shown):
 
 
 @pytest.mark.parametrize(("value", "form", "shown"), [
-    (0.90627, "percent", "90.6%"), (12345, "count", "12,345"), (1.23456, "decimals", "1.235"), (3e-7, "tiny", "3.0e-07"),
+    (0.90627, "percent", "90.6%"), (0.95, "percent0", "95%"),
+    (12345, "count", "12,345"), (1.23456, "decimals", "1.235"), (3e-7, "tiny", "3.0e-07"),
     (0, "tiny", "0"), (1e-4, "rate", "0.0001"), (4.21, "seconds", "4.2 s"), (59.7, "seconds", "1 min 0 s"),
     (75, "seconds", "1 min 15 s"), (7260, "seconds", "2 h 1 min"), (1.5e9, "bytes", "1,500 MB"), (1.26, "megabytes", "1.3 MB"),
     (2**31, "plain", "2147483648"), (8_599_446, "millions", "8.6 M"), (1234, "millions", "1,234"),
