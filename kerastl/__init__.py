@@ -34,6 +34,7 @@ _LAZY = {
     "compare": "kerastl.evaluate.compare",
     "export": "kerastl.deploy.export",
     "sweep": "kerastl.sweeps",
+    "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
 }
 __all__ = [
