@@ -32,6 +32,7 @@ _LAZY = {
     "fit": "kerastl.train.fit",
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
+    "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
     "sweep": "kerastl.sweeps",
     "train_seeds": "kerastl.seeds",

@@ -25,7 +25,7 @@ from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
-from kerastl.train.describe import describe
+from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.plan import plan
@@ -204,6 +204,7 @@ def _open(folder, spec, plans, beginning):
 def _circumstances(spec, data, model, plans, phases, beginning):
     """All that is needed to understand and repeat the run."""
     return {
+        "plan": tabulate(plans),
         "phases": phases,
         "warnings": [warning for it in plans for warning in it.warnings],
         "data": {

@@ -44,7 +44,7 @@ def _judge_split(plain, probabilities, images, data, spec, folder, name):
     with whole(folder / f"predictions_{name}.npz") as path:
         np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
     if name == "test":
-        chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
+        chosen = grid_places(len(images), spec.seed)
         shown = images.subset(chosen)
         draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
     report = judge(probabilities, images.labels, data.class_names, spec.seed).to_dict()
@@ -83,3 +83,8 @@ def _as_trained(history, last_phase, n):
     rows = history[-last_phase["epochs"] :]
     row = rows[(last_phase["best_epoch"] or len(rows)) - 1]
     return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
+
+
+def grid_places(n, seed):
+    """The places of the images in the True/False picture, of n."""
+    return np.sort(np.random.default_rng(seed).choice(n, min(GRID, n), replace=False))
