@@ -36,6 +36,7 @@ _LAZY = {
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
     "sweep": "kerastl.sweeps",
+    "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
 }
 __all__ = [

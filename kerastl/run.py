@@ -141,7 +141,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     metrics = judge_splits(model, data, spec, folder, phases, score_test)
     labels = _labels(data, metrics["temperature"])
     write_json(folder / "labels.json", labels)
-    metrics |= _circumstances(spec, data, model, plans, phases)
+    metrics |= _circumstances(spec, data, model, plans, phases, beginning)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = _exports_of(spec) if score_test else None
@@ -204,7 +204,7 @@ def _open(folder, spec, plans, beginning):
     begin(folder, beginning)
 
 
-def _circumstances(spec, data, model, plans, phases):
+def _circumstances(spec, data, model, plans, phases, beginning):
     """All that is needed to understand and repeat the run."""
     return {
         "plan": tabulate(plans),
@@ -216,6 +216,7 @@ def _circumstances(spec, data, model, plans, phases):
                 for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
             },
             "duplicates": data.duplicates,
+            "digests": beginning["data"],
             "skipped": list(data.skipped),
         },
         "parameters": model.count_params(),

@@ -77,6 +77,33 @@ def print_run(run):
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
 
 
+def print_seeds(done):
+    """Each seed's scores, and what they say together."""
+    from kerastl.evaluate.metrics import shown, shown_spread
+
+    rows = []
+    for run, it in zip(done.summary["runs"], done.metrics, strict=True):
+        validation, test = (it.get(split) for split in ("validation", "test"))
+        rows.append((run, *(shown(split) if split else "-" for split in (validation, test)), f"{it['seconds']:.0f}"))
+    print_table(("run", "validation accuracy [95% interval]", "test accuracy [95% interval]", "seconds"), rows)
+    for split in ("validation", "test"):
+        if split in done.summary:
+            typer.echo(f"{split} accuracy {shown_spread(done.summary[split]['accuracy'])}")
+    typer.echo("n seeds: mean ± standard deviation [95% interval of the mean]")
+    typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
+
+
+def print_comparison(found):
+    """How good each is, at what cost, and what the tests of every two show."""
+    from kerastl.evaluate.compare import COLUMNS, COSTS, PAIRS
+
+    for columns in (COLUMNS, {"run": COLUMNS["run"], **COSTS}):
+        print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
+    print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
+    for sentence in found.notes:
+        typer.echo(sentence)
+
+
 def print_speeds(speeds):
     """How long each phase will take, and all of them."""
     columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")

@@ -23,6 +23,7 @@ ROOMS = (
     "circumstances",
     "resume",
     "run",
+    "seeds",
     "launch",
     "study",
     "sweeps",

@@ -128,3 +128,15 @@ def shown(report):
     table = report if isinstance(report, dict) else report.to_dict()
     interval = "[{:.4f}, {:.4f}]".format(*table["interval"]) if "interval" in table else "-"
     return f"{table['accuracy']:.4f} {interval}, n = {table['n']:,}"
+
+
+def shown_spread(found):
+    """What several seeds gave, as it is printed everywhere: 0.9100 ± 0.0100 [0.8852, 0.9348], 3 seeds.
+
+    Args:
+        found: what `mean_interval` gave of them, or its dict as read from seeds.json.
+    """
+    n = len(found["values"])
+    if n == 1:
+        return f"{found['mean']:.4f}, 1 seed"
+    return "{:.4f} ± {:.4f} [{:.4f}, {:.4f}], {} seeds".format(found["mean"], found["std"], *found["interval"], n)
