@@ -19,6 +19,7 @@ from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import report
+from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
@@ -162,6 +163,22 @@ def evaluate(folder, split="test"):
         A `Report`.
 
     Raises:
+        UserError: see `judge_again`.
+    """
+    return judge_again(folder, split)[0]
+
+
+def judge_again(folder, split="test"):
+    """As `evaluate`, and for the test split what it says of copies among the training images.
+
+    Args:
+        folder: of the run.
+        split: "test", "validation" or "train".
+
+    Returns:
+        A `Report`, and what `without_copies` gives: for the test split, where the recipe has copies looked for; or None.
+
+    Raises:
         UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
     """
     folder = Path(folder)
@@ -174,7 +191,9 @@ def evaluate(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
-    return judge(probabilities, images.labels, data.class_names, spec.seed)
+    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
+    report = judge(probabilities, images.labels, data.class_names, spec.seed)
+    return report, copies and without_copies(copies, data, probabilities)
 
 
 def _read(folder, spec):

@@ -64,6 +64,8 @@ def print_first(title, header, rows):
 
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
+    from kerastl.evaluate.metrics import shown
+
     print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
     if "test" in run.metrics:
         typer.echo(calibration_told(run.metrics))
@@ -71,6 +73,9 @@ def print_run(run):
         if pair["found"]:
             where = name.replace("-", " and ")
             typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+    print_copies(run.metrics.get("trust", {}).get("test"))
+    if coarse := run.metrics.get("test", {}).get("by_superclass"):
+        typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} (metrics.json, curves.png, ...)")
     if run.exports:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
@@ -102,6 +107,16 @@ def print_comparison(found):
     print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
     for sentence in found.notes:
         typer.echo(sentence)
+
+
+def print_copies(found):
+    """The score without the test images that were trained on; nothing where there are none."""
+    from kerastl.evaluate.metrics import shown
+
+    if found and (found["exact"] or found["near"]):
+        told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
+        left = found["without_duplicates"]
+        typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
 
 
 def print_speeds(speeds):

@@ -32,7 +32,8 @@ FILES = {
 
 
 def test_what_a_run_leaves(finished):
-    assert FILES | {"logs"} == {path.name for path in finished.folder.iterdir()}
+    found = {"suspects.png", "duplicates.png"}  # where there is any of them
+    assert FILES | {"logs"} == {path.name for path in finished.folder.iterdir()} - found
     assert {path.name for path in finished.exports.iterdir()} == {
         "model.keras",
         "model.h5",

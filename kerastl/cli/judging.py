@@ -7,7 +7,7 @@ import typer
 
 from kerastl.cli.options import Debug, app, errors_shown
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_comparison, print_table
+from kerastl.tables import decimals, print_comparison, print_copies, print_table
 
 
 @app.command()
@@ -20,10 +20,11 @@ def evaluate(
     with errors_shown(debug):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
-        from kerastl.run import evaluate as judge_again
+        from kerastl.run import judge_again
 
-        report = judge_again(run, split)
+        report, copies = judge_again(run, split)
         typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}, top-5 {decimals(report.top5)}")
+        print_copies(copies)
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
             for c in report.per_class

@@ -99,11 +99,13 @@ class Images:
             them: an array or `StoredRows`.
         labels: int64 array of shape (n,).
         known: the digests, where they were taken when the images were read; absent, they are taken of the pixels.
+        files: their paths, an array of objects, where the source is files of one image each.
     """
 
     pixels: np.ndarray | EncodedImages
     labels: np.ndarray
     known: np.ndarray | None = None
+    files: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -118,14 +120,20 @@ class Images:
         places = places if isinstance(places, slice) else np.asarray(places, dtype=np.int64)
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = self.pixels[places] if in_memory else self.pixels.subset(places)
-        return Images(pixels, self.labels[places], None if self.known is None else self.known[places])
+        known, files = (None if it is None else it[places] for it in (self.known, self.files))
+        return Images(pixels, self.labels[places], known, files)
 
     def joined(self, others):
         """These images and then the others."""
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = np.concatenate([self.pixels, others.pixels]) if in_memory else self.pixels.joined(others.pixels)
         known = None if self.known is None else np.concatenate([self.digests, others.digests])
-        return Images(pixels, np.concatenate([self.labels, others.labels]), known)
+        files = None if self.files is None else np.concatenate([self.files, others.files])
+        return Images(pixels, np.concatenate([self.labels, others.labels]), known, files)
+
+    def name(self, place):
+        """What one of them is called: the path of its file, or, without files, its place as a number."""
+        return int(place) if self.files is None else str(self.files[place])
 
     @cached_property
     def digests(self):
@@ -194,7 +202,8 @@ def decode(item, size):
     """The middle square of one image, or the middle of another shape: the first frame, upright as EXIF says, in RGB as `as_rgb` makes it.
 
     Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
+        item: file path, the bytes of an encoded image, a Pillow image, a uint8 array of shape (height, width, 3) or (height, width),
+            or what has `read_bytes`.
         size: side in pixels of what comes out, or its height and width.
 
     Returns:
@@ -239,12 +248,15 @@ def opened(item):
     """A Pillow image of which only the header is read, refused there if it is too large.
 
     Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
+        item: as `decode` takes it.
 
     Raises:
         BrokenImage: whatever went wrong here or in the block, as the reason.
     """
     with _broken_told():
+        if isinstance(item, Image.Image | np.ndarray):
+            yield item if isinstance(item, Image.Image) else _of_array(item)
+            return
         item = item if isinstance(item, bytes | Path) else item.read_bytes()
         _refuse_unopened(item)
         with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
@@ -263,6 +275,12 @@ def _broken_told():
         raise
     except Exception as error:  # a decoder raises anything, given a damaged file
         raise BrokenImage(REASONS.get(type(error)) or brief(error)) from None
+
+
+def _of_array(pixels):
+    if pixels.dtype != np.uint8:
+        raise BrokenImage(f"an array of {pixels.dtype}; expected uint8, 0 to 255")
+    return Image.fromarray(pixels)
 
 
 def _refuse_unopened(item):

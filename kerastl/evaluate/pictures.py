@@ -95,6 +95,50 @@ def as_the_network_sees_them(data, recipe):
     return shown
 
 
+def copies(data, pairs):
+    """Test images beside the training images that they are copies of.
+
+    Args:
+        data: `Data`.
+        pairs: those of metrics.json: {"test", "train", "kind", "labels"}.
+    """
+    pictures = _by_name(data, ("test", "train"))
+    return [
+        it | {split: pictures(split, it[split], it["labels"][place]) for place, split in enumerate(("test", "train"))}
+        for it in pairs[:PAIRS]
+    ]
+
+
+def doubted(data, suspects):
+    """The images whose label is doubted most.
+
+    Args:
+        data: `Data`.
+        suspects: those of metrics.json: {"split", "file" or "index", "label", "answer", "probability"}.
+    """
+    pictures = _by_name(data, {it["split"] for it in suspects[:MANY]})
+    return [
+        it
+        | {
+            "image": pictures(it["split"], it.get("file", it.get("index")), it["label"]),
+            "key": f"trust.suspects.shown.{place}.probability",
+        }
+        for place, it in enumerate(suspects[:MANY])
+    ]
+
+
+def _by_name(data, splits):
+    """A function from split, name of an image and label to its picture."""
+    there = {split: getattr(data, split) for split in splits}
+    places = {split: {it.name(place): place for place in range(len(it))} for split, it in there.items()}
+
+    def show(split, name, label):
+        pixels = there[split].pixels[[places[split][name]]][0]
+        return picture(pixels, f"labelled {label}, of the {split} split", SIDE)
+
+    return show
+
+
 def augmented(spec):
     """Whether a recipe changes its training images, and whether it mixes them."""
     return spec != AugmentSpec(), bool(mixing(spec))

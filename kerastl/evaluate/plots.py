@@ -49,17 +49,34 @@ def draw_grid(pixels, labels, probabilities, class_names, path, columns=4):
         path: of the PNG.
         columns: images in a row.
     """
-    rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(2.4 * columns, 2.7 * rows), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis("off")
-    for axes, image, label, row in zip(figure.axes, pixels, labels, probabilities, strict=False):
+    titles, colours = [], []
+    for label, row in zip(labels, probabilities, strict=True):
         answer = int(np.argmax(row))
         right = answer == label
-        axes.imshow(image, interpolation="nearest")
         truth = "" if right else f"\n(is {class_names[label]})"
-        title = f"{class_names[answer]} {row[answer]:.0%}: {right}{truth}"
-        axes.set_title(title, fontsize=9, color=OKABE_ITO["right" if right else "wrong"])
+        titles.append(f"{class_names[answer]} {row[answer]:.0%}: {right}{truth}")
+        colours.append(OKABE_ITO["right" if right else "wrong"])
+    draw_pictures(pixels, titles, colours, path, columns)
+
+
+def draw_pictures(pixels, titles, colours, path, columns=4):
+    """Images in a grid, each under its title.
+
+    Args:
+        pixels: uint8 images of shape (height, width, 3).
+        titles: a text for each, of one line or more.
+        colours: of the titles.
+        path: of the PNG.
+        columns: images in a row.
+    """
+    rows = -(-len(pixels) // columns)
+    lines = max(title.count("\n") for title in titles) + 1
+    figure = Figure(figsize=(2.4 * columns, (2.3 + 0.2 * lines) * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, image, title, colour in zip(figure.axes, pixels, titles, colours, strict=False):
+        axes.imshow(image, interpolation="nearest")
+        axes.set_title(title, fontsize=9, color=colour)
     save(figure, path)
 
 

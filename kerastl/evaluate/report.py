@@ -167,6 +167,9 @@ def _pictures(folder, metrics, spec, data, model):
         "mistakes": pictures.answered(data.test, probabilities, names, pictures.surest_mistakes(labels, probabilities)),
         "seen": pictures.as_the_network_sees_them(data, spec),
     }
+    if trust := metrics.get("trust"):
+        shown["copies"] = pictures.copies(data, trust["test"]["pairs"] if "test" in trust else [])
+        shown["doubted"] = pictures.doubted(data, trust["suspects"]["shown"])
     try:
         model = model or load_untrusted(folder / "model.keras")
         looks = pictures.looked_at(model, data.test, probabilities, names, spec.seed)

@@ -5,6 +5,8 @@ import numpy as np
 from kerastl.evaluate.calibration import calibration, coverage, fit_temperature, with_temperature
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
+from kerastl.evaluate.superclasses import judge_superclasses
+from kerastl.evaluate.trust import examine
 from kerastl.files import whole
 from kerastl.train.history import read_history
 
@@ -23,21 +25,22 @@ def judge_splits(model, data, spec, folder, phases, score_test):
         score_test: False leaves the test split alone.
 
     Returns:
-        A dict as metrics.json holds it: from split to its scores, and from "temperature" to what was fitted on validation images
-        alone: value, interval, n; None without them.
+        A dict as metrics.json holds it: from split to its scores; from "temperature" to what was fitted on validation images
+        alone: value, interval, n; None without them; and from "trust" to what `examine` found, where the test split is scored.
     """
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    scores, temperature = {}, None
+    table, answered, temperature = {"train": _as_trained(history, phases[-1], len(data.train))}, {}, None
     for name, images in splits.items():
         if images:
-            plain, judged = answers(model, images, spec, name)
+            plain, answered[name] = answers(model, images, spec, name)
             if name == "validation":
                 temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
-            scores[name] = _judge_split(plain, judged, images, data, spec, folder, name)
-            scores[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
-    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores, "temperature": temperature}
+            table[name] = _judge_split(plain, answered[name], images, data, spec, folder, name)
+            table[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
+    table["temperature"] = temperature
+    return table | ({"trust": examine(data, answered, spec, folder)} if score_test else {})
 
 
 def _judge_split(plain, probabilities, images, data, spec, folder, name):
@@ -51,6 +54,8 @@ def _judge_split(plain, probabilities, images, data, spec, folder, name):
     if plain is not probabilities:
         alone = judge(plain, images.labels, data.class_names, spec.seed)
         report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
+    if data.superclasses:
+        report["by_superclass"] = judge_superclasses(probabilities, images.labels, data.superclasses)
     return report
 
 
