@@ -32,6 +32,7 @@ _LAZY = {
     "fit": "kerastl.train.fit",
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
+    "report": "kerastl.evaluate.report",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
     "explain": "kerastl.deploy.explain",
@@ -39,6 +40,7 @@ _LAZY = {
     "predict": "kerastl.deploy.predict",
     "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
+    "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
 }
 __all__ = [

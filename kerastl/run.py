@@ -18,6 +18,7 @@ from kerastl.data.load import load
 from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
@@ -26,7 +27,7 @@ from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
-from kerastl.train.describe import describe
+from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.plan import plan
@@ -97,9 +98,11 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         sweep_up(folder)
-        run = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
+        run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+        if spec.evaluate.report and score_test:
+            report(folder, data, run.model)
         forget(folder)
     return run
 
@@ -113,7 +116,7 @@ def _follow(spec, folder, score_test, resume, force):
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run = _train(spec, Path(own), False, resume, force, None)
+        run, _ = _train(spec, Path(own), False, resume, force, None)
     if spec.baseline and score_test:
         _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
     return run
@@ -136,16 +139,17 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
     samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
     save_keras(model, folder / "model.keras", samples)
-    write_json(folder / "labels.json", _labels(data))
     metrics = judge_splits(model, data, spec, folder, phases, score_test)
-    metrics |= _circumstances(spec, data, model, plans, phases)
+    labels = _labels(data, metrics["temperature"])
+    write_json(folder / "labels.json", labels)
+    metrics |= _circumstances(spec, data, model, plans, phases, beginning)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = _exports_of(spec) if score_test else None
     if exports:
-        metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
+        metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
         write_json(folder / "metrics.json", metrics)
-    return Run(folder, spec, model, metrics, exports)
+    return Run(folder, spec, model, metrics, exports), data
 
 
 def evaluate(folder, split="test"):
@@ -188,7 +192,7 @@ def judge_again(folder, split="test"):
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
-    report = judge(probabilities, images.labels, data.class_names)
+    report = judge(probabilities, images.labels, data.class_names, spec.seed)
     return report, copies and without_copies(copies, data, probabilities)
 
 
@@ -219,9 +223,10 @@ def _open(folder, spec, plans, beginning):
     begin(folder, beginning)
 
 
-def _circumstances(spec, data, model, plans, phases):
+def _circumstances(spec, data, model, plans, phases, beginning):
     """All that is needed to understand and repeat the run."""
     return {
+        "plan": tabulate(plans),
         "phases": phases,
         "warnings": [warning for it in plans for warning in it.warnings],
         "data": {
@@ -230,6 +235,7 @@ def _circumstances(spec, data, model, plans, phases):
                 for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
             },
             "duplicates": data.duplicates,
+            "digests": beginning["data"],
             "skipped": list(data.skipped),
         },
         "parameters": model.count_params(),
@@ -251,7 +257,11 @@ def _baseline_of(spec):
     return replace(bare, baseline=None)
 
 
-def _labels(data):
-    return {"classes": list(data.class_names)} | (
-        {"superclasses": list(data.superclasses)} if data.superclasses else {}
-    )
+def _labels(data, temperature):
+    """What an answer of the model means: the names of its classes, and the temperature of its probabilities."""
+    labels = {"classes": list(data.class_names)}
+    if data.superclasses:
+        labels["superclasses"] = list(data.superclasses)
+    if temperature and temperature["value"]:
+        labels["temperature"] = temperature["value"]
+    return labels

@@ -267,6 +267,7 @@ class Phase:
 @dataclass(frozen=True)
 class EvaluateSpec:
     flip: bool = key(False, "judge by the mean over each image and its mirror image; the saved model is the plain one")
+    report: bool = key(True, "write report.html, the run as a page for people; kerastl report RUN writes it later")
     duplicates: Literal["near", "exact", "none"] = key(
         "near",
         "copies of test images among the training images that are looked for; near ones too: reads every image once more",

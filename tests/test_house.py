@@ -24,6 +24,7 @@ ROOMS = (
     "circumstances",
     "resume",
     "run",
+    "seeds",
     "launch",
     "study",
     "sweeps",

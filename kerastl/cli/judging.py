@@ -9,7 +9,7 @@ import typer
 from kerastl.cli.completion import splits
 from kerastl.cli.options import Debug, app, as_row, broken_told, end_with, errors_shown, short
 from kerastl.startup import start_tensorflow
-from kerastl.tables import decimals, print_copies, print_table
+from kerastl.tables import decimals, print_comparison, print_copies, print_table
 
 
 @app.command()
@@ -75,17 +75,29 @@ def explain(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    debug: Debug = False,
+):
+    """Write report.html of a finished run anew: the page to open first."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.evaluate.report import report as write
+
+        typer.echo(f"report: {write(run)}")
+
+
+@app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders.", metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(help="Two or more folders of runs, or of seeds.", metavar="RUN...")],
     figure: Annotated[Path, typer.Option(help="Where the overlaid curves go.")] = Path("compare.png"),
     debug: Debug = False,
 ):
-    """Set finished runs side by side: one table and one figure."""
+    """Set finished runs side by side, and test which is better on the same test images."""
     with errors_shown(debug):
         start_tensorflow()
-        from kerastl.evaluate.compare import COLUMNS
         from kerastl.evaluate.compare import compare as side_by_side
 
-        rows = side_by_side(runs, figure)
-        print_table(COLUMNS, [tuple(row.values()) for row in rows])
+        found = side_by_side(runs, figure)
+        print_comparison(found)
         typer.echo(f"curves: {figure}")

@@ -22,7 +22,7 @@ from kerastl.cli.options import (
 from kerastl.errors import RecipeError, UserError
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
-from kerastl.tables import print_run, print_sweep
+from kerastl.tables import print_run, print_seeds, print_sweep
 
 
 @app.command()
@@ -42,6 +42,9 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, wherever it was killed.", metavar="RUN")
     ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Train so many times, with the recipe's seed and those that follow.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: also with other package versions or rates.")
     ] = False,
@@ -53,7 +56,7 @@ def train(
         if resume is not None and out is not None:
             raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
         spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
-        run_recipe(spec, resume or out, dry_run, resume=resume is not None, force=force)
+        run_recipe(spec, resume or out, dry_run, seeds, resume=resume is not None, force=force)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -129,7 +132,7 @@ def recipe_of(run):
     return run / "recipe.toml"
 
 
-def run_recipe(spec, out, dry, **how):
+def run_recipe(spec, out, dry, seeds=None, **how):
     told = start_tensorflow()
     if dry:
         from kerastl.preview import dry_run
@@ -139,6 +142,7 @@ def run_recipe(spec, out, dry, **how):
         typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
+    from kerastl.seeds import seeds_begun, train_seeds
     from kerastl.train.devices import described, worker
 
     if out is None and worker()[1] > 1:
@@ -146,7 +150,10 @@ def run_recipe(spec, out, dry, **how):
     folder = out or free_folder(spec.name)
     typer.echo(f"{spec.name} -> {folder}, {told}; {described(spec.train.devices)}", err=True)
     try:
-        print_run(run_train(spec, folder, **how))
+        if seeds := seeds or seeds_begun(folder):
+            print_seeds(train_seeds(spec, folder, seeds, **how))
+        else:
+            print_run(run_train(spec, folder, **how))
     except KeyboardInterrupt as stop:
         stop.args = (f"{str(stop) or 'interrupted'}; to go on: kerastl train --resume {folder}",)
         raise
