@@ -35,6 +35,7 @@ _LAZY = {
     "export": "kerastl.deploy.export",
     "sweep": "kerastl.sweeps",
     "find_learning_rate": "kerastl.train.lr_find",
+    "speaking": "kerastl.voice",
 }
 __all__ = [
     "KerastlError",

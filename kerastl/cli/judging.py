@@ -5,24 +5,29 @@ from typing import Annotated
 
 import typer
 
-from kerastl.cli.options import Debug, app, errors_shown
+from kerastl.cli.options import Debug, JsonLines, Quiet, app, errors_shown
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_table
+from kerastl.voice import to_people
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    quiet: Quiet = False,
+    json_lines: JsonLines = False,
     debug: Debug = False,
 ):
     """Judge the model of a finished run again."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet, json_lines):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
         from kerastl.run import evaluate as judge_again
 
         report = judge_again(run, split)
+        if not to_people():
+            return
         typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}, top-5 {decimals(report.top5)}")
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")

@@ -2,8 +2,7 @@
 
 from multiprocessing.pool import ThreadPool
 
-from rich.console import Console
-from rich.progress import track
+from kerastl.voice import Bar
 
 
 def in_threads(look, items, title, chunk=16):
@@ -12,13 +11,18 @@ def in_threads(look, items, title, chunk=16):
     Args:
         look: a function of one item.
         items: a sequence.
-        title: of the progress bar; there is none without a terminal.
+        title: of the progress bar.
         chunk: items that a thread takes at once.
 
     Yields:
         What `look` returned.
     """
-    console = Console(stderr=True)
-    hidden = {"console": console, "transient": True, "disable": not console.is_terminal}
+    bar = Bar()
+    bar.open(title, len(items))
     with ThreadPool() as pool:
-        yield from track(pool.imap(look, items, chunksize=chunk), title, len(items), **hidden)
+        try:
+            for found in pool.imap(look, items, chunksize=chunk):
+                yield found
+                bar.advance()
+        finally:
+            bar.close()

@@ -6,8 +6,21 @@ from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
 from kerastl.files import whole
 from kerastl.train.history import read_history
+from kerastl.train.tensorboard import show_answers
 
 GRID = 12  # images in the True/False picture
+SCORES = ("n", "accuracy", "interval", "loss", "top5")
+
+
+def headline(metrics):
+    """What is told of a run in a line: the scores of each split.
+
+    Example:
+        >>> headline({"test": {"n": 4, "accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}, "seconds": 3.0})
+        {'test': {'n': 4, 'accuracy': 0.5}}
+    """
+    splits = {name: metrics[name] for name in ("train", "validation", "test") if name in metrics}
+    return {name: {score: it[score] for score in SCORES if score in it} for name, it in splits.items()}
 
 
 def judge_splits(model, data, spec, folder, phases, score_test):
@@ -28,6 +41,8 @@ def judge_splits(model, data, spec, folder, phases, score_test):
     draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
     scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
+    if score_test:
+        show_answers(folder, folder / "predictions.png")
     return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
 
 
