@@ -22,6 +22,7 @@ from kerastl.strict import suggest
 
 WAYS = ("bar", "lines", "json", "quiet")
 REDRAWN = 0.1  # seconds between two looks of a bar
+WIDTH = 10  # letters of the bar itself
 _way = contextvars.ContextVar("way", default="bar")
 
 
@@ -93,11 +94,11 @@ class Bar:
         if not draws():
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.table import Column
 
-        now = TextColumn("{task.fields[now]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(16), MofNCompleteColumn(), now)
-        self.progress = Progress(*columns, console=_console(), transient=True, auto_refresh=False)
+        named, now = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[now]}"))
+        columns, console = (named, BarColumn(WIDTH), MofNCompleteColumn(), now), _console()
+        self.progress = Progress(*columns, console=console, transient=True, auto_refresh=False)
+        self.room = console.width - len(title) - WIDTH - len(f" {steps}/{steps}   ")
         self.progress.start()
         self.task = self.progress.add_task(title, total=steps, now="")
         self.steps, self.done, self.began, self.drawn = steps, 0, time.perf_counter(), -math.inf
@@ -107,7 +108,8 @@ class Bar:
 
         Args:
             steps: how many.
-            words: a function that gives what stands behind the bar; the time that remains of these steps where there is none.
+            words: a function that gives what stands behind the bar, the most wanted first, with two spaces between: a narrow
+                terminal cuts the rest. Without one it is the time that remains of these steps.
         """
         if self.progress is None:
             return
@@ -115,8 +117,10 @@ class Bar:
         if now - self.drawn < REDRAWN and self.done < self.steps:
             return
         left = (self.steps - self.done) * (now - self.began) / self.done
-        now_told = words() if words else f"{clock(left)} left"
-        self.progress.update(self.task, completed=self.done, now=now_told, refresh=True)
+        told = words() if words else f"{clock(left)} left"
+        while len(told) > self.room and told:
+            told = told.rpartition("  ")[0]
+        self.progress.update(self.task, completed=self.done, now=told, refresh=True)
         self.drawn = now
 
     def close(self):

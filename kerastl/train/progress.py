@@ -74,7 +74,7 @@ class PhaseProgress(keras.callbacks.Callback):
         )
 
     def _words(self, logs):
-        """What stands behind the bar, the most wanted first: a narrow terminal cuts the rest."""
+        """What stands behind the bar, the most wanted first."""
         highest = best(self.recorder.rows)
         told = [f"{clock(self.pace.left)} left", f"{self._rate():,.0f} images/s", _numbers(logs)]
         return "  ".join(told + ([f"best {highest:.4f}"] if highest is not None else []))

@@ -123,7 +123,7 @@ def tracked(recipe, run_dir):
     followers = Followers(run_dir / KNOWN)
     parameters = {key: value for key, value in flat(dump(recipe)).items() if value != ""}
     try:
-        for name in recipe.train.trackers:
+        for name in dict.fromkeys(recipe.train.trackers):
             followers.join(name, recipe.name, parameters)
         yield followers
     finally:
