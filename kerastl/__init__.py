@@ -42,6 +42,7 @@ _LAZY = {
     "sweep": "kerastl.sweeps",
     "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
+    "speaking": "kerastl.voice",
 }
 __all__ = [
     "KerastlError",

@@ -20,7 +20,7 @@ from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
-from kerastl.evaluate.verdict import answers, judge_splits
+from kerastl.evaluate.verdict import answers, headline, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
@@ -33,6 +33,8 @@ from kerastl.train.fit import fit
 from kerastl.train.plan import plan
 from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
+from kerastl.train.trackers import check_trackers, tracked
+from kerastl.voice import speaking, tell
 
 PROOF = 32  # images on which exports are compared
 
@@ -58,7 +60,7 @@ class Run:
     baseline: "Run | None" = None
 
 
-def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None):
+def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None, progress=None):
     """Train, judge and save what a recipe describes.
 
     Args:
@@ -71,6 +73,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         force: with resume, go on though package versions, or keys that leave the state usable, are not those it was begun
             with; the bits then differ.
         on_epoch: a function that is called after each epoch with the rows of history.csv so far; what it raises ends the run.
+        progress: how it is told of: bar, lines, json or quiet, as in `speaking`; None: as around the call, which is bar.
 
     Returns:
         A `Run`.
@@ -86,10 +89,11 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         0.93
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    check_trackers(spec)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
-    with disk_told(folder), stop_signals(), locked(folder):
+    with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
             return _read(folder, spec)
         if not resume and (finished(folder) or begun(folder)):
@@ -111,7 +115,8 @@ def _follow(spec, folder, score_test, resume, force):
     """What every worker but the first does: the same, in a folder of its own that does not stay."""
     if finished(folder) and resume:
         return _read(folder, spec)
-    with tempfile.TemporaryDirectory() as own, stop_signals():
+    spec = replace(spec, train=replace(spec.train, trackers=()))
+    with speaking("quiet"), tempfile.TemporaryDirectory() as own, stop_signals():
         resume = resume and begun(folder)
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
@@ -136,19 +141,27 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         check(folder, beginning, force)
     else:
         _open(folder, spec, plans, beginning)
-    phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
-    samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
-    save_keras(model, folder / "model.keras", samples)
-    metrics = judge_splits(model, data, spec, folder, phases, score_test)
-    labels = _labels(data, metrics["temperature"])
-    write_json(folder / "labels.json", labels)
-    metrics |= _circumstances(spec, data, model, plans, phases, beginning)
-    metrics["seconds"] = round(time.perf_counter() - began, 1)
-    write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-    exports = _exports_of(spec) if score_test else None
-    if exports:
-        metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
-        write_json(folder / "metrics.json", metrics)
+    told = {"recipe": spec.name, "phases": [it.phase.name for it in plans], "resumed": resume}
+    tell("start", run=str(folder), **told, steps=sum(it.steps for it in plans))
+    with tracked(spec, folder) as followers:
+        seen_by = [followers.epochs, *([on_epoch] if on_epoch else [])]
+        phases = fit(model, data, spec, plans, groups, folder, resume, lambda rows: [see(rows) for see in seen_by])
+        samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
+        save_keras(model, folder / "model.keras", samples)
+        metrics = judge_splits(model, data, spec, folder, phases, score_test)
+        labels = _labels(data, metrics["temperature"])
+        write_json(folder / "labels.json", labels)
+        tell("judged", run=str(folder), **headline(metrics))
+        metrics |= _circumstances(spec, data, model, plans, phases, beginning)
+        metrics["seconds"] = round(time.perf_counter() - began, 1)
+        write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
+        exports = _exports_of(spec) if score_test else None
+        if exports:
+            metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
+            write_json(folder / "metrics.json", metrics)
+            tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
+        followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
+    tell("finished", run=str(folder), **headline(metrics), seconds=metrics["seconds"])
     return Run(folder, spec, model, metrics, exports), data
 
 
@@ -193,6 +206,7 @@ def judge_again(folder, split="test"):
     _, probabilities = answers(model, images, spec, split)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
+    tell("judged", run=str(folder), **headline({split: report.to_dict()}))
     return report, copies and without_copies(copies, data, probabilities)
 
 
@@ -208,6 +222,10 @@ def _read(folder, spec):
         exports if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
     )
+
+
+def _files(metrics):
+    return [it["file"] for it in metrics.get("exports", {}).values()]
 
 
 def _exports_of(spec):

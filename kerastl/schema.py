@@ -180,6 +180,7 @@ class TrainSpec:
     deterministic: bool = key(
         False, "TensorFlow's deterministic operations: the same bits on every run, slower on a GPU"
     )
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = key((), "what follows the run beside TensorBoard")
     checkpoint_minutes: float = key(10.0, "the state is kept after each epoch, and so often within one", above=0.0)
 
 

@@ -14,6 +14,7 @@ ROOMS = (
     "recipe",
     "space",
     "files",
+    "voice",
     "processor",
     "data",
     "model",

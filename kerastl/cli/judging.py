@@ -7,24 +7,29 @@ from typing import Annotated
 import typer
 
 from kerastl.cli.completion import splits
-from kerastl.cli.options import Debug, app, as_row, broken_told, end_with, errors_shown, short
+from kerastl.cli.options import Debug, JsonLines, Quiet, app, as_row, broken_told, end_with, errors_shown, short
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_comparison, print_copies, print_table
+from kerastl.voice import to_people
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
     split: Annotated[str, typer.Option(help="test, validation or train.", autocompletion=splits)] = "test",
+    quiet: Quiet = False,
+    json_lines: JsonLines = False,
     debug: Debug = False,
 ):
     """Judge the model of a finished run again."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet, json_lines):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
         from kerastl.run import judge_again
 
         report, copies = judge_again(run, split)
+        if not to_people():
+            return
         low, high = report.loss_interval
         loss = f"loss {report.loss:.4f} [{low:.4f}, {high:.4f}]"
         typer.echo(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")

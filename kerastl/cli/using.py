@@ -14,6 +14,7 @@ from kerastl.cli.options import Debug, app, as_row, best_of, broken_told, end_wi
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
 from kerastl.startup import start_tensorflow
+from kerastl.voice import Bar, draws
 
 
 @app.command()
@@ -69,11 +70,10 @@ def _written(path):
 def _under_bar(answers, images):
     """The same answers, under a bar that begins before all images are found."""
     from kerastl.deploy.predict import named
-    from kerastl.train.progress import Bar
 
     bar = Bar()
     bar.open("predict", None)
-    if bar.console.is_terminal:
+    if draws():
         threading.Thread(target=lambda: bar.expect(sum(1 for _ in named(images))), daemon=True).start()
     try:
         for answer in answers:

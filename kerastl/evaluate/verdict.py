@@ -9,8 +9,21 @@ from kerastl.evaluate.superclasses import judge_superclasses
 from kerastl.evaluate.trust import examine
 from kerastl.files import whole
 from kerastl.train.history import read_history
+from kerastl.train.tensorboard import show_answers
 
 GRID = 12  # images in the True/False picture
+SCORES = ("n", "accuracy", "interval", "loss", "top5")
+
+
+def headline(metrics):
+    """What is told of a run in a line: the scores of each split.
+
+    Example:
+        >>> headline({"test": {"n": 4, "accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}, "seconds": 3.0})
+        {'test': {'n': 4, 'accuracy': 0.5}}
+    """
+    splits = {name: metrics[name] for name in ("train", "validation", "test") if name in metrics}
+    return {name: {score: it[score] for score in SCORES if score in it} for name, it in splits.items()}
 
 
 def judge_splits(model, data, spec, folder, phases, score_test):
@@ -39,6 +52,8 @@ def judge_splits(model, data, spec, folder, phases, score_test):
                 temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
             table[name] = _judge_split(plain, answered[name], images, data, spec, folder, name)
             table[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
+    if score_test:
+        show_answers(folder, folder / "predictions.png")
     table["temperature"] = temperature
     return table | ({"trust": examine(data, answered, spec, folder)} if score_test else {})
 
