@@ -187,7 +187,7 @@ def test_no_run(tmp_path):
 def test_the_confusion_of_few_classes_is_shown_whole_of_many_the_worst_pairs(classes):
     counts = np.random.default_rng(0).permutation(classes**2).reshape(classes, classes)
     found = _confusion({"confusion": counts.tolist()}, "test.confusion", [f"c{i}" for i in range(classes)])
-    assert (found["shares"] is not None) == (classes <= WHOLE)
+    assert (found["heat"] is not None) == (classes <= WHOLE)
     wrong = sorted((counts[i, j] for i in range(classes) for j in range(classes) if i != j), reverse=True)
     assert [pair["n"] for pair in found["worst"]] == [n for n in wrong[:WORST] if n]
     worst = found["worst"][0]
