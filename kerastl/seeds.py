@@ -89,11 +89,13 @@ def seeds_begun(folder):
 def _begin(folder, spec, specs, resume):
     """Say in the folder whose seeds these are, or see that they are this recipe's."""
     with disk_told(folder), locked(folder):
-        if not resume and any(not path.name.startswith(".") for path in folder.iterdir()):
+        ours = resume and (folder / SEEDS).exists()
+        others = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {RECIPE, SEEDS}
+        if others and not ours:
             raise UserError(
-                f"{folder}: holds something already; expected a new folder (--out), or to go on with it (--resume {folder})"
+                f"{folder}: holds something already; expected a new folder (--out), or one of seeds to go on with (--resume)"
             )
-        if (folder / RECIPE).exists():
+        if ours:
             before = dump(recipe(folder / RECIPE))
             if different := differences({"recipe": before}, {"recipe": dump(spec)}):
                 told = "; ".join(different.values())

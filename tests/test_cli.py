@@ -156,7 +156,8 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     code, told = call("evaluate", "runs/a", "--split", "test")
     assert code == 0 and "test accuracy" in told and "precision" in told
     code, told = call("compare", "runs/a", "runs/b")
-    assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
+    assert code == 0 and "SmallCNN" in told and "no difference shown (p = 1)" in told
+    assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
 
 
 def test_tune_speed_prints_a_row_for_each_phase():

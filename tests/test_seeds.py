@@ -1,11 +1,14 @@
 """Several seeds of one recipe."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from kerastl import seeds
+from kerastl.cli import app
 from kerastl.errors import UserError
 from kerastl.evaluate.compare import compare
 from kerastl.seeds import seeds_begun, train_seeds
@@ -53,9 +56,7 @@ def test_each_seed_is_a_run_and_they_differ(two, spec):
     assert (two.folder / "seed-4" / "model.keras").is_file()
 
 
-def test_exports_do_not_overwrite_each_other(two, spec, tmp_path):
-    from pathlib import Path
-
+def test_exports_do_not_overwrite_each_other(two, spec):
     for number in (3, 4):
         assert (Path(spec.export.folder) / f"cifar10-freeze-first-seed-{number}" / "model.keras").is_file()
 
@@ -73,10 +74,18 @@ def test_the_summary_is_that_of_the_runs(two):
     assert summary["seconds"]["values"] == [it["seconds"] for it in two.metrics]
 
 
+def test_what_failed_before_the_first_run_is_begun_anew(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "train", lambda *_, **how: 1 / 0)
+    for number in (2, 3):
+        with pytest.raises(ZeroDivisionError):
+            train_seeds(spec, tmp_path / "s", number)
+        assert seeds_begun(tmp_path / "s") == number
+
+
 @pytest.mark.parametrize(
     ("changes", "resume", "told"),
     [
-        ({}, False, r"holds something already; expected a new folder \(--out\), or to go on with it \(--resume "),
+        ({}, False, r"holds something already; expected a new folder \(--out\), or one of seeds to go on with"),
         (
             {"train.batch_size": 16},
             True,
@@ -88,6 +97,20 @@ def test_other_seeds_are_refused(two, spec, tiny, changes, resume, told):
     other = tiny("cifar10-freeze-first", "head-only", seed=3, **changes)
     with pytest.raises(UserError, match=told):
         train_seeds(other, two.folder, 2, resume=resume)
+
+
+def test_the_command_goes_on_with_all_seeds(two):
+    """--resume alone: the folder knows how many there are. Nothing is left to train."""
+    result = CliRunner().invoke(app, ["train", "--resume", str(two.folder)])
+    assert result.exit_code == 0, result.output
+    accuracy = two.summary["test"]["accuracy"]
+    assert f"test accuracy {accuracy['mean']:.4f} ± {accuracy['std']:.4f} [" in result.output
+    assert "2 seeds" in result.output and "seed-4" in result.output and "seeds.json" in result.output
+
+
+def test_a_single_run_is_no_folder_of_seeds(two, spec):
+    with pytest.raises(UserError, match="seed-3: holds something already"):
+        train_seeds(spec, two.folder / "seed-3", 2, resume=True)
 
 
 def test_seeds_are_compared_as_seeds(two, tmp_path):

@@ -23,7 +23,9 @@ def evaluate(
         from kerastl.run import judge_again
 
         report, copies = judge_again(run, split)
-        typer.echo(f"{split} accuracy {shown(report)}, loss {report.loss:.4f}, top-5 {decimals(report.top5)}")
+        low, high = report.loss_interval
+        loss = f"loss {report.loss:.4f} [{low:.4f}, {high:.4f}]"
+        typer.echo(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")
         print_copies(copies)
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
@@ -48,6 +50,7 @@ def report(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more folders of runs, or of seeds.", metavar="RUN...")],
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("compare.html"),
     figure: Annotated[Path, typer.Option(help="Where the overlaid curves go.")] = Path("compare.png"),
     debug: Debug = False,
 ):
@@ -55,7 +58,9 @@ def compare(
     with errors_shown(debug):
         start_tensorflow()
         from kerastl.evaluate.compare import compare as side_by_side
+        from kerastl.evaluate.compare_page import write_page
 
         found = side_by_side(runs, figure)
         print_comparison(found)
-        typer.echo(f"curves: {figure}")
+        write_page(found, out)
+        typer.echo(f"page: {out}; curves: {figure}")
