@@ -35,6 +35,7 @@ _LAZY = {
     "report": "kerastl.evaluate.report",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "explain": "kerastl.deploy.explain",
     "open_model": "kerastl.deploy.runtimes",
     "predict": "kerastl.deploy.predict",
     "predict_stream": "kerastl.deploy.predict",

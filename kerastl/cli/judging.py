@@ -1,11 +1,12 @@
-"""Commands for after a training: how good a model is, and which of several is better."""
+"""Commands for after a training: how good a model is, why it answers as it does, and which of several is better."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kerastl.cli.options import Debug, app, errors_shown
+from kerastl.cli.options import Debug, app, as_row, broken_told, end_with, errors_shown, short
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_comparison, print_copies, print_table
 
@@ -45,6 +46,46 @@ def report(
         from kerastl.evaluate.report import report as write
 
         typer.echo(f"report: {write(run)}")
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="A run folder, or a .keras or .h5 file.", metavar="MODEL")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, or folders, which are searched at any depth.", metavar="IMAGE_OR_FOLDER..."),
+    ],
+    layer: Annotated[str | None, typer.Option(help="Whose maps (default: the last before the features).")] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Whose evidence (default: the answer).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for a picture of each image.")] = Path("explanations"),
+    similar: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run whose training images are searched (default: the model's own)."),
+    ] = None,
+    neighbours: Annotated[int, typer.Option(min=0, help="How many similar training images.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many classes, the most probable first.")] = 5,
+    debug: Debug = False,
+):
+    """Show why a model answers as it does: where it looks, and which training images are most alike to it.
+
+    Prints a line of JSON for each image; ends with 1 where some of them are broken.
+    """
+    with errors_shown(debug):
+        from kerastl.data.walk import refuse_missing
+
+        for path in images:
+            refuse_missing(path)
+        start_tensorflow()
+        from kerastl.deploy.explain import explain_stream
+
+        how = {"class_name": class_name, "layer": layer, "similar": similar, "neighbours": neighbours, "top": top}
+        counts = Counter()
+        for it in broken_told(explain_stream(model, images, out, **how), counts):
+            alike = [{"image": n.image, "label": n.label, "similarity": short(n.similarity)} for n in it.neighbours]
+            typer.echo(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
+        end_with(counts)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What the commands share: the app, options that several have, the recipe they make, and how an error ends."""
 
 import contextlib
+import json
 import signal
 import warnings
 from pathlib import Path
@@ -76,3 +77,36 @@ def errors_shown(debug):
             err=True,
         )
         raise typer.Exit(1) from None
+
+
+def broken_told(answers, counts):
+    """The same answers, counted; the broken ones are named on the error output."""
+    for answer in answers:
+        counts["all"] += 1
+        if answer.error:
+            counts["broken"] += 1
+            typer.echo(f"{answer.file}: {answer.error}", err=True)
+        yield answer
+
+
+def end_with(counts):
+    """Exit code 1 where images were broken."""
+    if counts["broken"]:
+        typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
+        raise typer.Exit(1)
+
+
+def as_row(answer, **more):
+    """A line of JSON: the answer to one image, or why it cannot be read."""
+    best = {"predictions": [{"class": name, "probability": short(p)} for name, p in best_of(answer)]}
+    told = {"error": answer.error} if answer.error else best | more
+    return json.dumps({"file": answer.file, **told}, ensure_ascii=False)
+
+
+def best_of(answer):
+    return zip(answer.classes, answer.probabilities, strict=True)
+
+
+def short(number):
+    """Six digits, which is what single precision holds."""
+    return float(f"{number:.6g}")
