@@ -1,4 +1,4 @@
-"""What the command line prints: tables, what a check found, and the end of a run."""
+"""What the command line prints: tables, what a check or the doctor found, and the end of a run."""
 
 import typer
 
@@ -60,6 +60,35 @@ def print_first(title, header, rows):
         print_table(header, rows[:SHOWN])
     if len(rows) > SHOWN:
         typer.echo(f"{title}: {len(rows) - SHOWN:,} more, see --json")
+
+
+def print_doctor(found):
+    """What `kerastl doctor` found: versions, machine, folders, extras, speed, and what is wrong with the remedy."""
+    print_table(("package", "version"), [(name, it or "not installed") for name, it in found["versions"].items()])
+    machine = found["machine"]
+    memory = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.1f} GB of memory"
+    typer.echo(f"{machine['system']}; {machine['processor']}, {machine['cores']} cores{memory}")
+    typer.echo(f"instructions: {' '.join(machine['instructions'] or ()) or 'unknown'}")
+    typer.echo(f"devices TensorFlow sees: {', '.join(found['tensorflow']['devices']) or 'none'}")
+    for device in machine["nvidia"]["devices"]:
+        typer.echo(f"device nvidia-smi shows: {device}")
+    rows = [(it["what"], it["path"], _gigabytes(it["bytes"]), _gigabytes(it["free"])) for it in found["places"]]
+    print_table(("kept there", "folder", "holds", "disk has left"), rows)
+    extras = (found["packages"] or {"extras": {}})["extras"]
+    print_table(("extra", "there"), [(name, f"no: {', '.join(it)}" if it else "yes") for name, it in extras.items()])
+    if speed := found["speed"]:
+        typer.echo(
+            f"{speed['network']} at {speed['image_size']} pixels, random weights, batch {speed['batch']}, {speed['precision']}: "
+            f"forward {speed['forward']:.0f} images/s, training {speed['training']:.0f} images/s"
+        )
+    for it in found["problems"]:
+        typer.echo(f"problem: {it['problem']}\n remedy: {it['remedy']}")
+    if not found["problems"]:
+        typer.echo("nothing wrong was found")
+
+
+def _gigabytes(number):
+    return f"{number / 1e9:.2f} GB"
 
 
 def print_run(run):

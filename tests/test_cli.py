@@ -42,7 +42,18 @@ def test_help_names_every_command():
     assert code == 0
     assert all(
         command in told
-        for command in ("recipes", "keys", "check", "train", "tune-speed", "lr-find", "evaluate", "sweep", "compare")
+        for command in (
+            "recipes",
+            "keys",
+            "check",
+            "doctor",
+            "train",
+            "tune-speed",
+            "lr-find",
+            "evaluate",
+            "sweep",
+            "compare",
+        )
     )
 
 
@@ -193,6 +204,8 @@ from kerastl.cli import app
 from kerastl.cli.options import free_folder
 import kerastl
 kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
+from kerastl import doctor
+doctor.packages(), doctor.hardware(), doctor.places()
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]
 errors = [["train", "nope"], ["train", "nope.toml"], ["train", "quickstart", "--strategy", "nope"], ["sweep", "quickstart", "--over", "x"]]
 errors += [["sweep", "quickstart"], ["sweep", "quickstart", "--search", "model.head.dropout=0..1"]]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from kerastl.cli.completion import splits
 from kerastl.cli.options import Debug, app, errors_shown
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_table
@@ -13,7 +14,7 @@ from kerastl.tables import decimals, print_table
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
-    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    split: Annotated[str, typer.Option(help="test, validation or train.", autocompletion=splits)] = "test",
     debug: Debug = False,
 ):
     """Judge the model of a finished run again."""

@@ -9,22 +9,37 @@ from typing import Annotated
 import typer
 
 from kerastl import recipe as read_recipe
+from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning
 from kerastl.recipe import parse_override
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
     no_args_is_help=True,
-    add_completion=False,
 )
 
 RecipeName = Annotated[
-    str, typer.Argument(help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.", metavar="RECIPE")
+    str,
+    typer.Argument(
+        help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.",
+        metavar="RECIPE",
+        autocompletion=completion.recipe_names,
+    ),
 ]
-Strategy = Annotated[str | None, typer.Option(help="Replace the phases with those of a strategy, as freeze-first.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="Replace the phases with those of a strategy, as freeze-first.", autocompletion=completion.strategies
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; see `kerastl keys`."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the recipe; see `kerastl keys`.",
+        autocompletion=completion.assignments,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME, numbered where it is taken).")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the data.")]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from kerastl.cli import completion
 from kerastl.cli.options import (
     DataDir,
     Debug,
@@ -27,7 +28,12 @@ from kerastl.tables import print_run, print_sweep
 @app.command()
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's name or TOML file; not needed with --resume.", metavar="RECIPE")
+        str | None,
+        typer.Argument(
+            help="A recipe's name or TOML file; not needed with --resume.",
+            metavar="RECIPE",
+            autocompletion=completion.recipe_names,
+        ),
     ] = None,
     strategy: Strategy = None,
     overrides: Overrides = None,
@@ -67,12 +73,19 @@ def launch(
 def sweep(
     recipe: RecipeName,
     over: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=A,B,C",
+            help="Values to try for a dotted key; several make a grid.",
+            autocompletion=completion.assignments,
+        ),
     ] = None,
     search: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=LOW..HIGH[:log]", help="Instead: draw a dotted key from a range, or from values A,B,C."
+            metavar="KEY=LOW..HIGH[:log]",
+            help="Instead: draw a dotted key from a range, or from values A,B,C.",
+            autocompletion=completion.assignments,
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(help="How many settings a search draws (30).")] = None,

@@ -88,8 +88,8 @@ def _download(constructor, arguments, spec):
         return constructor(weights="imagenet", **arguments)
     except Exception as error:
         raise MissingWeights(
-            f"model.weights: the ImageNet weights of {spec.backbone} are not in {keras_home() / 'models'} and the download failed ({brief(error)}). "
-            f"Connect to the internet once, or name a weights file: --set model.weights=FILE. {OFFLINE_REMEDY}"
+            f"model.weights: the ImageNet weights of {spec.backbone} are not in {keras_home() / 'models'} and the download failed "
+            f"({brief(error)}). Connect to the internet once, or name a weights file: --set model.weights=FILE. {OFFLINE_REMEDY}"
         ) from None
 
 
