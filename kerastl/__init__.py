@@ -32,7 +32,11 @@ _LAZY = {
     "fit": "kerastl.train.fit",
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
+    "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "open_model": "kerastl.deploy.runtimes",
+    "predict": "kerastl.deploy.predict",
+    "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
     "find_learning_rate": "kerastl.train.lr_find",
 }

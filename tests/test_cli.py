@@ -53,6 +53,10 @@ def test_help_names_every_command():
             "evaluate",
             "sweep",
             "compare",
+<<<<<<< HEAD
+=======
+            "predict",
+>>>>>>> main
         )
     )
 

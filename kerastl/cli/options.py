@@ -81,7 +81,7 @@ def errors_shown(debug):
             raise
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, BrokenPipeError):  # Typer ends quietly where a reader has gone, as head does
         raise
     except Exception as error:
         if debug:

@@ -194,7 +194,8 @@ def decode(item, size):
     """The middle square of one image, or the middle of another shape: the first frame, upright as EXIF says, in RGB as `as_rgb` makes it.
 
     Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
+        item: file path, the bytes of an encoded image, a Pillow image, a uint8 array of shape (height, width, 3) or (height, width),
+            or what has `read_bytes`.
         size: side in pixels of what comes out, or its height and width.
 
     Returns:
@@ -239,12 +240,15 @@ def opened(item):
     """A Pillow image of which only the header is read, refused there if it is too large.
 
     Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
+        item: as `decode` takes it.
 
     Raises:
         BrokenImage: whatever went wrong here or in the block, as the reason.
     """
     with _broken_told():
+        if isinstance(item, Image.Image | np.ndarray):
+            yield item if isinstance(item, Image.Image) else _of_array(item)
+            return
         item = item if isinstance(item, bytes | Path) else item.read_bytes()
         _refuse_unopened(item)
         with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
@@ -263,6 +267,12 @@ def _broken_told():
         raise
     except Exception as error:  # a decoder raises anything, given a damaged file
         raise BrokenImage(REASONS.get(type(error)) or brief(error)) from None
+
+
+def _of_array(pixels):
+    if pixels.dtype != np.uint8:
+        raise BrokenImage(f"an array of {pixels.dtype}; expected uint8, 0 to 255")
+    return Image.fromarray(pixels)
 
 
 def _refuse_unopened(item):

@@ -21,7 +21,7 @@ class Classifier:
     """A model that is ready to answer.
 
     Args:
-        path: of the file or folder it was read from.
+        path: of the file or folder it was read from; of a `keras.Model` that was given, its name.
         kind: a name in `RUNTIMES`.
         raw: from an image batch, uint8 or float 0 to 255 of shape (n, height, width, 3), to what the file itself answers.
         size: height and width of the images it takes.
@@ -40,9 +40,17 @@ class Classifier:
     temperature: float = 1.0
     model: keras.Model | None = None
 
-    def answer(self, images):
-        """Probabilities, float32 of shape (n, classes), temperature applied."""
-        return with_temperature(self.raw(images), self.temperature)
+    def answer(self, images, flip=False):
+        """Probabilities, float32 of shape (n, classes), temperature applied.
+
+        Args:
+            images: batch as `raw` takes it.
+            flip: answers by the mean over each image and its mirror image, as `evaluate.flip` has a run judged.
+        """
+        raw = self.raw(images)
+        if flip:
+            raw = (raw + self.raw(np.ascontiguousarray(images[:, :, ::-1]))) / 2
+        return with_temperature(raw, self.temperature)
 
 
 def open_model(path):
@@ -67,13 +75,32 @@ def open_model(path):
     kind = next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
     if kind is None:
         raise UserError(f"{path}: not a model; expected a run folder, a SavedModel, or a file {', '.join(SUFFIXES)}")
-    raw, shape, classes, model = RUNTIMES[kind][1](path)
+    return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_beside)
+
+
+def as_classifier(model):
+    """What answers for a model, however it is given.
+
+    Args:
+        model: a path as `open_model` takes it, a `Classifier`, or a `keras.Model` from raw pixels to probabilities, whose classes
+            have no names but their numbers.
+
+    Returns:
+        A `Classifier`.
+    """
+    if isinstance(model, keras.Model):
+        return _classifier(model.name, "keras", _of_keras(model, model.name), _numbered)
+    return model if isinstance(model, Classifier) else open_model(model)
+
+
+def _classifier(path, kind, opened, labels_of):
+    raw, shape, classes, model = opened
     if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
         raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3)")
-    labels = _labels_of(path, classes)
+    labels = labels_of(path, classes)
     superclasses = labels.get("superclasses")
     return Classifier(
-        path,
+        Path(path),
         kind,
         raw,
         (int(shape[1]), int(shape[2])),
@@ -96,10 +123,14 @@ def _model_in(path):
     return path
 
 
-def _labels_of(path, classes):
+def _numbered(path, classes):
+    return {"classes": [f"class {number}" for number in range(classes)]}
+
+
+def _labels_beside(path, classes):
     file = path.parent / LABELS
     if not file.is_file():
-        return {"classes": [f"class {number}" for number in range(classes)]}
+        return _numbered(path, classes)
     try:
         labels = json.loads(file.read_text(encoding="utf-8"))
         names = list(map(str, labels["classes"]))
@@ -111,10 +142,13 @@ def _labels_of(path, classes):
 
 
 def _open_keras(path):
-    model = load_untrusted(path)
+    return _of_keras(load_untrusted(path), path)
+
+
+def _of_keras(model, name):
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UserError(
-            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of each"
+            f"{name}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of each"
         )
     return model.predict_on_batch, model.input_shape, model.output_shape[-1], model
 

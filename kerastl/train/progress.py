@@ -27,6 +27,10 @@ class Bar:
     def advance(self, steps=1, now=""):
         self.progress.update(self.task, advance=steps, now=now)
 
+    def expect(self, steps):
+        """So many in all, where it was not known when the bar was opened."""
+        self.progress.update(self.task, total=steps)
+
     def close(self):
         """Give the terminal back; also where the work ended half-way."""
         if self.progress:

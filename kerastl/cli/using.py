@@ -1,0 +1,127 @@
+"""Commands that use a model: answers to images."""
+
+import contextlib
+import csv
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerastl.cli.options import Debug, app, errors_shown
+from kerastl.errors import UserError
+from kerastl.files import disk_told, whole
+from kerastl.startup import start_tensorflow
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(help="A run folder, a SavedModel, or a .keras, .h5, .onnx or .tflite file.", metavar="MODEL"),
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, or folders, which are searched at any depth.", metavar="IMAGE_OR_FOLDER..."),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes, the most probable first.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images that the model is given at once.")] = 64,
+    flip: Annotated[bool, typer.Option("--flip", help="Answer by the mean with the mirror image.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the answers into a file.")] = None,
+    debug: Debug = False,
+):
+    """Say what is in images; ends with 1 where some of them are broken."""
+    with errors_shown(debug):
+        if as_json and as_csv:
+            raise UserError("found --json and --csv; expected one of them, or neither")
+        from kerastl.data.walk import refuse_missing
+
+        for path in images:
+            refuse_missing(path)
+        if out and not out.absolute().parent.is_dir():
+            raise UserError(f"--out {out}: no folder {out.parent}; expected a file in one that is there")
+        start_tensorflow()
+        from kerastl.deploy.predict import predict_stream
+        from kerastl.deploy.runtimes import open_model
+
+        classifier = open_model(model)
+        top = min(top, len(classifier.class_names))
+        answers = predict_stream(classifier, images, top=top, batch=batch, flip=flip)
+        if out or not sys.stdout.isatty():
+            answers = _under_bar(answers, images)
+        counts = {"all": 0, "broken": 0}
+        write = _write_json if as_json else _write_csv if as_csv else _write_lines
+        with _written(out) if out else contextlib.nullcontext(sys.stdout) as file:
+            write(_broken_told(answers, counts), file, top)
+        if counts["broken"]:
+            typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
+            raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _written(path):
+    with disk_told(path.parent), whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _under_bar(answers, images):
+    """The same answers, under a bar that begins before all images are found."""
+    from kerastl.deploy.predict import named
+    from kerastl.train.progress import Bar
+
+    bar = Bar()
+    bar.open("predict", None)
+    if bar.console.is_terminal:
+        threading.Thread(target=lambda: bar.expect(sum(1 for _ in named(images))), daemon=True).start()
+    try:
+        for answer in answers:
+            bar.advance()
+            yield answer
+    finally:
+        bar.close()
+
+
+def _broken_told(answers, counts):
+    """The same answers, counted; the broken ones are named on the error output."""
+    for answer in answers:
+        counts["all"] += 1
+        if answer.error:
+            counts["broken"] += 1
+            typer.echo(f"{answer.file}: {answer.error}", err=True)
+        yield answer
+
+
+def _write_lines(answers, file, top):
+    for answer in answers:
+        if not answer.error:
+            told = ", ".join(f"{name} {100 * p:.1f}%" for name, p in _best(answer))
+            file.write(f"{answer.file}: {told}\n")
+
+
+def _write_json(answers, file, top):
+    for answer in answers:
+        best = {"predictions": [{"class": name, "probability": _short(p)} for name, p in _best(answer)]}
+        told = {"error": answer.error} if answer.error else best
+        file.write(json.dumps({"file": answer.file, **told}, ensure_ascii=False) + "\n")
+
+
+def _write_csv(answers, file, top):
+    rows = csv.writer(file, lineterminator="\n")
+    ranks = [f"{what}_{place}" for place in range(1, top + 1) for what in ("class", "probability")]
+    rows.writerow(["file", *ranks, "error"])
+    for answer in answers:
+        best = [cell for name, p in _best(answer) for cell in (name, _short(p))] or [""] * len(ranks)
+        rows.writerow([answer.file, *best, answer.error or ""])
+
+
+def _best(answer):
+    return zip(answer.classes, answer.probabilities, strict=True)
+
+
+def _short(probability):
+    """Six digits, which is what single precision holds."""
+    return float(f"{probability:.6g}")
