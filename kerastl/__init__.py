@@ -43,14 +43,14 @@ _LAZY = {
     "find_learning_rate": "kerastl.train.lr_find",
 }
 __all__ = [
-    "KerastlError",
-    "Phase",
-    "Recipe",
-    "RecipeError",
-    "UserError",
     "recipe",
     "recipes",
+    "Recipe",
+    "Phase",
     *_LAZY,
+    "KerastlError",
+    "UserError",
+    "RecipeError",
 ]
 
 
