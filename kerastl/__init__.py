@@ -34,13 +34,17 @@ _LAZY = {
     "fit": "kerastl.train.fit",
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
+    "report": "kerastl.evaluate.report",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "explain": "kerastl.deploy.explain",
     "open_model": "kerastl.deploy.runtimes",
     "predict": "kerastl.deploy.predict",
     "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
+    "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
+    "speaking": "kerastl.voice",
 }
 __all__ = [
     "recipe",

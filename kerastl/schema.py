@@ -180,6 +180,7 @@ class TrainSpec:
     deterministic: bool = key(
         False, "TensorFlow's deterministic operations: the same bits on every run, slower on a GPU"
     )
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = key((), "what follows the run beside TensorBoard")
     checkpoint_minutes: float = key(10.0, "the state is kept after each epoch, and so often within one", above=0.0)
 
 
@@ -267,6 +268,11 @@ class Phase:
 @dataclass(frozen=True)
 class EvaluateSpec:
     flip: bool = key(False, "judge by the mean over each image and its mirror image; the saved model is the plain one")
+    report: bool = key(True, "write report.html, the run as a page for people; kerastl report RUN writes it later")
+    duplicates: Literal["near", "exact", "none"] = key(
+        "near",
+        "copies of test images among the training images that are looked for; near ones too: reads every image once more",
+    )
 
 
 @dataclass(frozen=True)

@@ -93,15 +93,59 @@ def _gigabytes(number):
 
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
+    from kerastl.evaluate.metrics import shown
+
     print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
+    if "test" in run.metrics:
+        typer.echo(calibration_told(run.metrics))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             where = name.replace("-", " and ")
             typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+    print_copies(run.metrics.get("trust", {}).get("test"))
+    if coarse := run.metrics.get("test", {}).get("by_superclass"):
+        typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} (metrics.json, curves.png, ...)")
     if run.exports:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
+
+
+def print_seeds(done):
+    """Each seed's scores, and what they say together."""
+    from kerastl.evaluate.metrics import shown, shown_spread
+
+    rows = []
+    for run, it in zip(done.summary["runs"], done.metrics, strict=True):
+        validation, test = (it.get(split) for split in ("validation", "test"))
+        rows.append((run, *(shown(split) if split else "-" for split in (validation, test)), f"{it['seconds']:.0f}"))
+    print_table(("run", "validation accuracy [95% interval]", "test accuracy [95% interval]", "seconds"), rows)
+    for split in ("validation", "test"):
+        if split in done.summary:
+            typer.echo(f"{split} accuracy {shown_spread(done.summary[split]['accuracy'])}")
+    typer.echo("n seeds: mean ± standard deviation [95% interval of the mean]")
+    typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
+
+
+def print_comparison(found):
+    """How good each is, at what cost, and what the tests of every two show."""
+    from kerastl.evaluate.compare import COLUMNS, COSTS, PAIRS
+
+    for columns in (COLUMNS, {"run": COLUMNS["run"], **COSTS}):
+        print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
+    print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
+    for sentence in found.notes:
+        typer.echo(sentence)
+
+
+def print_copies(found):
+    """The score without the test images that were trained on; nothing where there are none."""
+    from kerastl.evaluate.metrics import shown
+
+    if found and (found["exact"] or found["near"]):
+        told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
+        left = found["without_duplicates"]
+        typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
 
 
 def print_speeds(speeds):
@@ -181,6 +225,22 @@ def against_baseline(run):
         rows.append((name, shown(metrics["test"]), f"{metrics['test']['loss']:.4f}", f"{training:.0f}"))
     images = f"{run.recipe.data.name}, {run.metrics['data']['train']} images"
     return (images, "test accuracy [95% interval]", "loss", "training seconds"), rows
+
+
+def calibration_told(metrics):
+    """How far the confidence is off on test images, and what a temperature makes of it, or why there is none."""
+    found, fitted = metrics["test"]["calibration"], metrics["temperature"]
+    told = f"expected calibration error on test: {_error_told(found)}"
+    if not fitted:
+        return f"{told}; no temperature: there are no validation images to fit one on"
+    if not fitted["value"]:
+        return f"{told}; no temperature: {fitted['why']}"
+    where = f"fitted on {fitted['n']:,} {fitted['fitted_on']} images"
+    return f"{told}; with temperature {fitted['value']:.3g} ({where}): {_error_told(found['tempered'])}"
+
+
+def _error_told(found):
+    return "{:.4f} [{:.4f}, {:.4f}]".format(found["ece"], *found["ece_interval"])
 
 
 def decimals(number):

@@ -51,6 +51,7 @@ def test_help_names_every_command():
             "tune-speed",
             "lr-find",
             "evaluate",
+            "report",
             "sweep",
             "compare",
             "predict",
@@ -77,6 +78,7 @@ MENDABLE = [
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
     (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
+    (["report", "nowhere"], "error: nowhere: no finished run"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),
@@ -155,7 +157,8 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     code, told = call("evaluate", "runs/a", "--split", "test")
     assert code == 0 and "test accuracy" in told and "precision" in told
     code, told = call("compare", "runs/a", "runs/b")
-    assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
+    assert code == 0 and "SmallCNN" in told and "no difference shown (p = 1)" in told
+    assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
 
 
 def test_tune_speed_prints_a_row_for_each_phase():

@@ -2,18 +2,19 @@
 
 import contextlib
 import csv
-import json
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kerastl.cli.options import Debug, app, errors_shown
+from kerastl.cli.options import Debug, app, as_row, best_of, broken_told, end_with, errors_shown, short
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
 from kerastl.startup import start_tensorflow
+from kerastl.voice import Bar, draws
 
 
 @app.command()
@@ -53,13 +54,11 @@ def predict(
         answers = predict_stream(classifier, images, top=top, batch=batch, flip=flip)
         if out or not sys.stdout.isatty():
             answers = _under_bar(answers, images)
-        counts = {"all": 0, "broken": 0}
+        counts = Counter()
         write = _write_json if as_json else _write_csv if as_csv else _write_lines
         with _written(out) if out else contextlib.nullcontext(sys.stdout) as file:
-            write(_broken_told(answers, counts), file, top)
-        if counts["broken"]:
-            typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
-            raise typer.Exit(1)
+            write(broken_told(answers, counts), file, top)
+        end_with(counts)
 
 
 @contextlib.contextmanager
@@ -71,11 +70,10 @@ def _written(path):
 def _under_bar(answers, images):
     """The same answers, under a bar that begins before all images are found."""
     from kerastl.deploy.predict import named
-    from kerastl.train.progress import Bar
 
     bar = Bar()
     bar.open("predict", None)
-    if bar.console.is_terminal:
+    if draws():
         threading.Thread(target=lambda: bar.expect(sum(1 for _ in named(images))), daemon=True).start()
     try:
         for answer in answers:
@@ -85,28 +83,16 @@ def _under_bar(answers, images):
         bar.close()
 
 
-def _broken_told(answers, counts):
-    """The same answers, counted; the broken ones are named on the error output."""
-    for answer in answers:
-        counts["all"] += 1
-        if answer.error:
-            counts["broken"] += 1
-            typer.echo(f"{answer.file}: {answer.error}", err=True)
-        yield answer
-
-
 def _write_lines(answers, file, top):
     for answer in answers:
         if not answer.error:
-            told = ", ".join(f"{name} {100 * p:.1f}%" for name, p in _best(answer))
+            told = ", ".join(f"{name} {100 * p:.1f}%" for name, p in best_of(answer))
             file.write(f"{answer.file}: {told}\n")
 
 
 def _write_json(answers, file, top):
     for answer in answers:
-        best = {"predictions": [{"class": name, "probability": _short(p)} for name, p in _best(answer)]}
-        told = {"error": answer.error} if answer.error else best
-        file.write(json.dumps({"file": answer.file, **told}, ensure_ascii=False) + "\n")
+        file.write(as_row(answer) + "\n")
 
 
 def _write_csv(answers, file, top):
@@ -114,14 +100,5 @@ def _write_csv(answers, file, top):
     ranks = [f"{what}_{place}" for place in range(1, top + 1) for what in ("class", "probability")]
     rows.writerow(["file", *ranks, "error"])
     for answer in answers:
-        best = [cell for name, p in _best(answer) for cell in (name, _short(p))] or [""] * len(ranks)
+        best = [cell for name, p in best_of(answer) for cell in (name, short(p))] or [""] * len(ranks)
         rows.writerow([answer.file, *best, answer.error or ""])
-
-
-def _best(answer):
-    return zip(answer.classes, answer.probabilities, strict=True)
-
-
-def _short(probability):
-    """Six digits, which is what single precision holds."""
-    return float(f"{probability:.6g}")

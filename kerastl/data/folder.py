@@ -71,7 +71,7 @@ def load_folder(spec, image_size):
     pixels, digests, broken = keep(EncodedImages(paths, image_size), spec, paths)
     if broken:
         _tell(listing, {paths[place]: why for place, why in broken.items()}, skip=spec.on_error == "skip")
-    images = Images(pixels, np.concatenate(list(listing.labels.values())), digests)
+    images = Images(pixels, np.concatenate(list(listing.labels.values())), digests, np.array(paths, object))
     splits, start = {}, 0
     for split, files in listing.files.items():
         places = range(start, start := start + len(files))

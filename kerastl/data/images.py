@@ -99,11 +99,13 @@ class Images:
             them: an array or `StoredRows`.
         labels: int64 array of shape (n,).
         known: the digests, where they were taken when the images were read; absent, they are taken of the pixels.
+        files: their paths, an array of objects, where the source is files of one image each.
     """
 
     pixels: np.ndarray | EncodedImages
     labels: np.ndarray
     known: np.ndarray | None = None
+    files: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -118,14 +120,20 @@ class Images:
         places = places if isinstance(places, slice) else np.asarray(places, dtype=np.int64)
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = self.pixels[places] if in_memory else self.pixels.subset(places)
-        return Images(pixels, self.labels[places], None if self.known is None else self.known[places])
+        known, files = (None if it is None else it[places] for it in (self.known, self.files))
+        return Images(pixels, self.labels[places], known, files)
 
     def joined(self, others):
         """These images and then the others."""
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = np.concatenate([self.pixels, others.pixels]) if in_memory else self.pixels.joined(others.pixels)
         known = None if self.known is None else np.concatenate([self.digests, others.digests])
-        return Images(pixels, np.concatenate([self.labels, others.labels]), known)
+        files = None if self.files is None else np.concatenate([self.files, others.files])
+        return Images(pixels, np.concatenate([self.labels, others.labels]), known, files)
+
+    def name(self, place):
+        """What one of them is called: the path of its file, or, without files, its place as a number."""
+        return int(place) if self.files is None else str(self.files[place])
 
     @cached_property
     def digests(self):

@@ -94,9 +94,8 @@ def predict_stream(model, images, *, top=5, batch=64, flip=False, class_names=No
     """
     classifier = as_classifier(model)
     names = np.array(_names_for(classifier, class_names), object)
-    decoded = ahead(partial(_decoded, size=classifier.size), named(images), CHUNK, least=2 * batch)
-    full = None
-    while some := list(itertools.islice(decoded, batch)):
+    stream, full = decoded(images, classifier.size, batch), None
+    while some := list(itertools.islice(stream, batch)):
         full = full or len(some)  # the last batch is as large as the first: another size would be traced anew
         pixels = np.zeros((full, *classifier.size, 3), np.uint8)
         for row, (_, image, _) in zip(pixels, some, strict=False):
@@ -113,6 +112,20 @@ def _names_for(classifier, class_names):
     if len(names) != len(classifier.class_names):
         raise UserError(f"class_names: found {len(names)}; {classifier.path} has {len(classifier.class_names)} classes")
     return names
+
+
+def decoded(images, size, batch):
+    """Read images, a few batches ahead of whoever takes them.
+
+    Args:
+        images: as `predict` takes them.
+        size: height and width of what comes out.
+        batch: how many are taken at once.
+
+    Yields:
+        The name of each, its pixels or None, and what is wrong with it or None.
+    """
+    return ahead(partial(_decoded, size=size), named(images), CHUNK, least=2 * batch)
 
 
 def _decoded(named, size):
