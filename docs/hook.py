@@ -23,7 +23,7 @@ def on_page_markdown(markdown, **_):
 
 def on_page_content(html, **_):
     """mkdocstrings sets a dash between name and text, and before a text that has no name."""
-    return re.sub(r'(<li class="doc-section-item field-body">\s*)–', r"\1", html)
+    return re.sub(r'(<li class="doc-section-item field-body">\s*)\N{EN DASH}', r"\1", html)
 
 
 class Sections(griffe.Extension):
