@@ -15,6 +15,7 @@ import tensorflow as tf
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
+from kerastl.deploy.card import write_card
 from kerastl.deploy.export import export, save_keras
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
@@ -158,6 +159,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         exports = _exports_of(spec) if score_test else None
         if exports:
             metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
+            write_card(exports, model, labels, metrics, metrics["exports"])
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))

@@ -39,6 +39,7 @@ def test_what_a_run_leaves(finished):
         "model.h5",
         "saved_model",
         "labels.json",
+        "README.md",
     }
     assert finished.exports.name == "cifar10-finetune-first"
     assert isinstance(finished.model, keras.Model)

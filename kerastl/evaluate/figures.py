@@ -103,7 +103,7 @@ def draw_reliability(bins, tempered=None):
         top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
         bottom.set(xlabel="confidence: probability of the answer", ylabel="answers")
         bottom.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        top.legend(loc="upper left")
+        top.legend(loc="lower right")
 
     told = ", ".join(f"{it['confidence']:.2f} sure {it['accuracy']:.2f} right" for it in bins if it["n"])
     return figure(
@@ -133,9 +133,7 @@ def draw_coverage(rows):
                 axes.annotate(f"{row['threshold']:g}", place, (0, 7), textcoords="offset points", ha="center", size=9)
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        axes.set(
-            xlabel="answered: those at least as sure as the number at the point", ylabel="right, of those answered"
-        )
+        axes.set(xlabel="images answered", ylabel="right, of those answered")
         axes.set_xlim(0, 1.02)
         axes.margins(y=0.15)
 

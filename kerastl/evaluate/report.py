@@ -17,6 +17,7 @@ from kerastl.train.history import read_history
 
 PAGE = "report.html"
 WHOLE = 20  # classes up to which every cell of the confusion matrix is shown
+MISTAKE = 0.75  # of full colour, for the largest share of a class that is taken for another
 WORST = 15  # rows of what may be thousands
 # What a network begins with, in words, and the name of a file.
 STARTS = {
@@ -128,25 +129,21 @@ def _coarse(scores):
 
 
 def _confusion(scores, key, names):
-    """Every cell with its share of the true class, where the classes are few; the pairs mistaken most often."""
+    """How dark every cell is, where the classes are few; the pairs mistaken most often."""
     if not scores:
         return None
     counts = np.array(scores["confusion"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
+    right = np.eye(len(names), dtype=bool)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    scale = MISTAKE / shares[~right].max(initial=1e-9)
+    order = np.argsort(-np.where(right, 0, counts), axis=None, kind="stable")[:WORST]
     worst = [
-        {
-            "truth": names[i],
-            "answer": names[j],
-            "key": f"{key}.{i}.{j}",
-            "n": int(wrong[i, j]),
-            "share": float(shares[i, j]),
-        }
-        for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[i, j]
+        {"truth": names[i], "answer": names[j], "key": f"{key}.{i}.{j}", "n": int(counts[i, j])}
+        for i, j in zip(*np.unravel_index(order, counts.shape), strict=True)
+        if i != j and counts[i, j]
     ]
-    return {"names": names, "key": key, "shares": shares.tolist() if len(names) <= WHOLE else None, "worst": worst}
+    heat = np.where(right, shares, scale * shares).tolist() if len(names) <= WHOLE else None
+    return {"names": names, "key": key, "heat": heat, "worst": worst}
 
 
 def _pictures(folder, metrics, spec, data, model):
