@@ -21,6 +21,12 @@ def dry_run(spec):
 
     Raises:
         UserError: a recipe or data that the user can mend, or a tracker that is not installed.
+
+    Example:
+        >>> small = {"model.backbone": "SmallCNN", "model.image_size": 32}
+        >>> plans, told = dry_run(recipe("cifar10-freeze-first", **small))
+        >>> [(it.phase.name, it.epochs) for it in plans]
+        [('head', 4), ('fine-tune', 2)]
     """
     check_trackers(spec)
     if spec.data.name in LAYOUTS and find(spec.data) is None:

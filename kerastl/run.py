@@ -179,6 +179,10 @@ def evaluate(folder, split="test"):
 
     Raises:
         UserError: see `judge_again`.
+
+    Example:
+        >>> evaluate("runs/first", "validation").accuracy  # doctest: +SKIP
+        0.95
     """
     return judge_again(folder, split)[0]
 

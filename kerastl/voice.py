@@ -33,6 +33,9 @@ def speaking(progress):
     Args:
         progress: bar, lines, json or quiet; None leaves it as it is, which is bar where nothing was said.
 
+    Returns:
+        A context manager.
+
     Raises:
         UserError: another word.
 

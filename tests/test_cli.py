@@ -207,7 +207,7 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 from kerastl.cli.options import free_folder
 import kerastl
-kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
+kerastl.recipe("quickstart"), dir(kerastl)
 from kerastl import doctor
 doctor.packages(), doctor.hardware(), doctor.places()
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]

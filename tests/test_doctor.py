@@ -11,6 +11,7 @@ from kerastl import doctor
 from kerastl.cli import app
 from kerastl.model.small_cnn import small_cnn
 from kerastl.tables import print_doctor
+from kerastl.train import precision
 
 SOUND = {
     "versions": {"python": "3.11.7", "kerastl": "0.1.0", "tensorflow": "2.21.0"},
@@ -214,7 +215,7 @@ def test_the_speed_is_that_of_the_steps(monkeypatch):
     monkeypatch.setattr(keras.applications, "ResNet50", lambda input_shape, **how: small_cnn(input_shape))
     told = doctor.speed()
     assert told["forward"] > 0 and told["training"] > 0
-    monkeypatch.setattr("kerastl.train.precision.step_seconds", lambda *how: {"float32": 2.0 if how[2] else 0.5})
+    monkeypatch.setattr(precision, "step_seconds", lambda *how: {"float32": 2.0 if how[2] else 0.5})
     assert (doctor.speed()["forward"], doctor.speed()["training"]) == (64.0, 16.0)
 
 
