@@ -33,6 +33,7 @@ _LAZY = {
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
     "export": "kerastl.deploy.export",
+    "export_run": "kerastl.deploy.of_run",
     "sweep": "kerastl.sweeps",
     "find_learning_rate": "kerastl.train.lr_find",
 }

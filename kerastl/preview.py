@@ -2,6 +2,7 @@
 
 from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load
+from kerastl.deploy.formats import check_formats
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.recipe import Recipe, override, recipe
@@ -17,7 +18,11 @@ def dry_run(spec):
 
     Returns:
         The list of `PhasePlan`, and a sentence about the data it was made for.
+
+    Raises:
+        UserError: a recipe or data that the user can mend; an extra that its exports need is not installed.
     """
+    check_formats(spec.export.formats)
     if spec.data.name in LAYOUTS and find(spec.data) is None:
         class_names, shape, counts = outline(spec.data)
         images = min(counts["train"], spec.data.limit or counts["train"])

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
-from kerastl.deploy.export import export, save_keras
+from kerastl.deploy.export import save_keras
+from kerastl.deploy.formats import check_formats
+from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.verdict import answers, judge_splits
@@ -31,8 +32,6 @@ from kerastl.train.fit import fit
 from kerastl.train.plan import plan
 from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
-
-PROOF = 32  # images on which exports are compared
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         0.93
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
@@ -133,16 +133,18 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     else:
         _open(folder, spec, plans, beginning)
     phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
-    samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
-    save_keras(model, folder / "model.keras", samples)
-    write_json(folder / "labels.json", _labels(data))
+    save_keras(model, folder / "model.keras", spread(data.train, PROOF))
+    labels = _labels(data)
+    write_json(folder / "labels.json", labels)
     metrics = judge_splits(model, data, spec, folder, phases, score_test)
     metrics |= _circumstances(spec, data, model, plans, phases)
     metrics["seconds"] = round(time.perf_counter() - began, 1)
     write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
     exports = _exports_of(spec) if score_test else None
     if exports:
-        metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
+        metrics["exports"] = export_trained(
+            model, data, labels, metrics, exports, spec.export.formats, spec.export.temperature
+        )
         write_json(folder / "metrics.json", metrics)
     return Run(folder, spec, model, metrics, exports)
 
@@ -188,7 +190,7 @@ def _read(folder, spec):
 
 
 def _exports_of(spec):
-    return Path(spec.export.folder) / spec.name if spec.export.formats else None
+    return folder_of(spec) if spec.export.formats else None
 
 
 def _open(folder, spec, plans, beginning):

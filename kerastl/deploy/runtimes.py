@@ -9,11 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerastl.deploy.labels import LABELS, labels_inside
 from kerastl.errors import MissingExtra, MissingWeights, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
 from kerastl.model.untrusted import load_untrusted
-
-LABELS = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def open_model(path):
 
     Args:
         path: a run folder, a folder of exports, a SavedModel, or a `.keras`, `.h5`, `.onnx` or `.tflite` file. The names of
-            its classes are in labels.json beside it (in it, for a run folder).
+            its classes are in labels.json beside it (in it, for a run folder), or in the file itself.
 
     Returns:
         A `Classifier`.
@@ -98,10 +97,10 @@ def _model_in(path):
 
 def _labels_of(path, classes):
     file = path.parent / LABELS
-    if not file.is_file():
-        return {"classes": [f"class {number}" for number in range(classes)]}
     try:
-        labels = json.loads(file.read_text(encoding="utf-8"))
+        labels = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else labels_inside(path)
+        if labels is None:
+            return {"classes": [f"class {number}" for number in range(classes)]}
         names = list(map(str, labels["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{file}: cannot be read ({brief(error)}); expected {{"classes": [names]}}') from None
