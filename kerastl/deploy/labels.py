@@ -52,9 +52,12 @@ def labels_inside(path):
 
     Returns:
         What labels.json would hold, or None where the file has no labels.
+
+    Raises:
+        ValueError: they are damaged.
     """
     reads = _of_saved_model if path.is_dir() else READERS.get(path.suffix)
-    with contextlib.suppress(ImportError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+    with contextlib.suppress(FileNotFoundError, KeyError, zipfile.BadZipFile):
         return reads and reads(path)
 
 
@@ -64,11 +67,13 @@ def _of_saved_model(path):
 
 
 def _of_onnx(path):
-    import onnx
+    import onnxruntime
 
-    stored = onnx.load(path, load_external_data=False).metadata_props
-    told = {it.key: it.value for it in stored if it.key in ("classes", "superclasses", "temperature")}
-    return {key: json.loads(value) for key, value in told.items()} or None
+    quick = onnxruntime.SessionOptions()
+    quick.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, quick, providers=["CPUExecutionProvider"])
+    stored = session.get_modelmeta().custom_metadata_map
+    return {key: json.loads(stored[key]) for key in ("classes", "superclasses", "temperature") if key in stored} or None
 
 
 def _of_litert(path):

@@ -96,14 +96,17 @@ def _model_in(path):
 
 
 def _labels_of(path, classes):
-    file = path.parent / LABELS
+    beside = (path.parent / LABELS).is_file()
+    file = path.parent / LABELS if beside else path
     try:
-        labels = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else labels_inside(path)
+        labels = json.loads(file.read_text(encoding="utf-8")) if beside else labels_inside(path)
         if labels is None:
             return {"classes": [f"class {number}" for number in range(classes)]}
         names = list(map(str, labels["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{file}: cannot be read ({brief(error)}); expected {{"classes": [names]}}') from None
+        raise UserError(
+            f'{file}: its labels cannot be read ({brief(error)}); expected {{"classes": [names]}}'
+        ) from None
     if len(names) != classes:
         raise UserError(f"{file}: names {len(names)} classes, and {path.name} has {classes}; they belong to two models")
     return labels

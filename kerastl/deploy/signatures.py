@@ -19,6 +19,7 @@ from kerastl.deploy.labels import into_saved_model
 
 IMAGE, BYTES, PROBABILITIES = "image", "image_bytes", "probabilities"
 DEFAULT = "serving_default"
+DEPTH = 24  # of the bytes of a PNG, the one that says how many bits a channel has
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ def _decode_jpeg(encoded):
 
 
 def _decode_png(encoded):
-    """What is transparent lies on white. Decoded twice: with four channels, TensorFlow leaves one bit of grey as 0 and 1."""
+    """What is transparent lies on white. Decoded twice: TensorFlow scales fewer than eight bits with three channels, not with four."""
     pixels = tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32)
-    alpha = tf.cast(tf.io.decode_png(encoded, channels=4)[..., 3:], tf.float32) / 255
+    alpha = tf.cast(tf.io.decode_png(encoded, channels=4)[..., 3:], tf.int32)
+    depth = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, DEPTH, 1), tf.uint8)[0], tf.int32)
+    opaque = 2 ** tf.minimum(depth, 8) - 1
+    alpha = tf.cast(tf.where(alpha == opaque, 255, alpha), tf.float32) / 255
     return tf.round(pixels * alpha + 255 * (1 - alpha))
