@@ -278,7 +278,10 @@ class EvaluateSpec:
 @dataclass(frozen=True)
 class ExportSpec:
     folder: str = key("saved_models", "where the exports go, in a sub-folder with the recipe's name")
-    formats: tuple[Literal["keras", "h5", "saved_model"], ...] = key(("keras", "h5", "saved_model"), "what is written")
+    formats: tuple[Literal["keras", "h5", "saved_model", "onnx", "litert", "litert-float16", "litert-int8"], ...] = key(
+        ("keras", "h5", "saved_model"), "what is written"
+    )
+    temperature: bool = key(False, "the exports divide by the fitted temperature themselves; labels.json then has none")
 
 
 @dataclass(frozen=True, kw_only=True)

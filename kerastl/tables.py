@@ -148,6 +148,28 @@ def print_copies(found):
         typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
 
 
+def print_exports(kept):
+    """What was exported, and how near each file is to the model, how large and how quick."""
+    columns = (
+        "format",
+        "file",
+        "MB",
+        "max difference",
+        "same top class",
+        "ms for 1",
+        "ms for 32",
+        "test accuracy (lost)",
+    )
+    rows = []
+    for name, it in kept.items():
+        test = "{accuracy:.4f} ({accuracy_lost:+.4f})".format(**it["test"]) if "test" in it else "-"
+        times = (f"{it[f'milliseconds_{size}']:.1f}" for size in (1, 32))
+        rows.append(
+            (name, it["file"], it["megabytes"], f"{it['max_difference']:.1e}", f"{it['agreement']:.1%}", *times, test)
+        )
+    print_table(columns, rows)
+
+
 def print_speeds(speeds):
     """How long each phase will take, and all of them."""
     columns = ("phase", "precision", "features s", "start s", "step ms", "its data ms", "validation s", "phase s")
