@@ -140,12 +140,14 @@ def compare(runs, figure=None):
         A `Comparison`.
 
     Raises:
-        UserError: a folder that holds no finished run.
+        UserError: fewer than two folders, or one that holds no finished run.
 
     Example:
         >>> compare(["runs/a", "runs/b"]).pairs[0].verdict  # doctest: +SKIP
         'no difference shown (p = 0.61)'
     """
+    if len(runs) < 2:
+        raise UserError(f"found {len(runs)} folder to compare; expected two or more, of runs or of seeds")
     compared = tuple(_read(_label(run, runs), Path(run)) for run in runs)
     pairs = [_test(*two) for two in itertools.combinations(compared, 2)]
     tested = [place for place, it in enumerate(pairs) if it.test]
@@ -205,8 +207,7 @@ def _read(name, folder):
 def _test(first, second):
     """The test of two, and what it gave."""
     names = first.name, second.name
-    why = _untestable(first, second)
-    if why:
+    if why := _untestable(first, second):
         return Pair(*names, None, why=why)
     if first.seeds:
         accuracies = first.of("test", "accuracy"), second.of("test", "accuracy")
@@ -233,15 +234,14 @@ def _untestable(first, second):
 
 
 def _images(metrics):
-    """What stands for the test images and their labels, in their order."""
+    """What stands for the test images and their labels."""
     return metrics["data"].get("digests", {}).get("test")
 
 
 def _right(folder):
     """Where a run is right, image by image."""
-    path = folder / "predictions_test.npz"
     try:
-        with np.load(path) as saved:
+        with np.load(path := folder / "predictions_test.npz") as saved:
             return saved["probabilities"].argmax(axis=1) == saved["labels"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: cannot be read ({error}); expected what the run wrote there") from None
