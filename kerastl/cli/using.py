@@ -1,4 +1,4 @@
-"""Commands that use a model: answers to images."""
+"""Commands that use a model: answers to images, on the command line or on a page."""
 
 import contextlib
 import csv
@@ -60,6 +60,24 @@ def predict(
         if counts["broken"]:
             typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
             raise typer.Exit(1)
+
+
+@app.command("app")
+def show_app(
+    models: Annotated[Path, typer.Option(help="Folder with run folders or exports.")] = Path("saved_models"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; with 0.0.0.0, whoever reaches this machine can use the page.")
+    ] = "127.0.0.1",
+    debug: Debug = False,
+):
+    """Open a web page on which pictures are dropped and answers appear; nothing leaves this machine."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.deploy.server import serve
+
+        typer.echo(f"http://{host}:{port} shows the models of {models}; Ctrl-C ends it", err=True)
+        serve(models, host, port)
 
 
 @contextlib.contextmanager
