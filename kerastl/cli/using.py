@@ -1,4 +1,4 @@
-"""Commands that use a model: answers to images, other formats."""
+"""Commands that use a model: answers to images, on the command line or on a page, and other formats."""
 
 import contextlib
 import csv
@@ -60,6 +60,24 @@ def predict(
         with _written(out) if out else contextlib.nullcontext(sys.stdout) as file:
             write(broken_told(answers, counts), file, top)
         end_with(counts)
+
+
+@app.command("app")
+def show_app(
+    models: Annotated[Path, typer.Option(help="Folder with run folders or exports.")] = Path("saved_models"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; with 0.0.0.0, whoever reaches this machine can use the page.")
+    ] = "127.0.0.1",
+    debug: Debug = False,
+):
+    """Open a web page on which pictures are dropped and answers appear; nothing leaves this machine."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.deploy.server import serve
+
+        typer.echo(f"http://{host}:{port} shows the models of {models}; Ctrl-C ends it", err=True)
+        serve(models, host, port)
 
 
 @contextlib.contextmanager

@@ -71,10 +71,15 @@ def open_model(path):
         ('cat', 'dog')
     """
     path = _model_in(Path(path))
-    kind = next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
+    kind = _kind_of(path)
     if kind is None:
         raise UserError(f"{path}: not a model; expected a run folder, a SavedModel, or a file {', '.join(SUFFIXES)}")
     return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_of)
+
+
+def holds_model(path):
+    """Whether `open_model` finds a model there."""
+    return _kind_of(path) is not None or any((path / name).exists() for name in FILES)
 
 
 def as_classifier(model):
@@ -108,6 +113,10 @@ def _classifier(path, kind, opened, labels_of):
         float(labels.get("temperature", 1.0)),
         model,
     )
+
+
+def _kind_of(path):
+    return next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
 
 
 def _model_in(path):
