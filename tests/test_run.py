@@ -40,6 +40,7 @@ def test_what_a_run_leaves(finished):
         "saved_model",
         "labels.json",
         "README.md",
+        "export.json",
     }
     assert finished.exports.name == "cifar10-finetune-first"
     assert isinstance(finished.model, keras.Model)
