@@ -149,7 +149,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     exports = _exports_of(spec) if score_test else None
     if exports:
         metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
-        write_card(exports, model, labels, metrics, metrics["exports"])
+        write_card(exports, model, metrics, metrics["exports"])
         write_json(folder / "metrics.json", metrics)
     return Run(folder, spec, model, metrics, exports), data
 

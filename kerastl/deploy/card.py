@@ -1,9 +1,11 @@
 """The card beside the exports: what the model is, how good, on what, and how it is loaded, as Hugging Face has it."""
 
+import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kerastl.deploy.runtimes import LABELS
 from kerastl.files import write_text
 from kerastl.model.backbones import TABLE
 
@@ -33,13 +35,12 @@ probabilities = next(iter(serve(image=tf.cast(images, tf.float32)).values()))"""
 }
 
 
-def write_card(folder, model, labels, metrics, kept):
+def write_card(folder, model, metrics, kept):
     """Write the model card of exported files: README.md, with the metadata that Hugging Face reads at its beginning.
 
     Args:
-        folder: of the exports.
+        folder: of the exports, with their labels.json.
         model: the `keras.Model` that was exported.
-        labels: what labels.json beside them holds.
         metrics: what metrics.json of the run holds.
         kept: what `export` gave.
 
@@ -47,6 +48,7 @@ def write_card(folder, model, labels, metrics, kept):
         Mitchell et al. 2019, Model Cards for Model Reporting; https://huggingface.co/docs/hub/model-cards.
     """
     recipe, test = metrics["recipe"], metrics.get("test")
+    labels = json.loads((Path(folder) / LABELS).read_text(encoding="utf-8"))
     title, dataset, _ = _dataset(recipe["data"]["name"])
     text = _template().render(
         name=recipe["name"],
@@ -57,7 +59,7 @@ def write_card(folder, model, labels, metrics, kept):
         base=_base_model(recipe["model"]["backbone"]),
         licenses=licenses(recipe),
         license=_license(licenses(recipe)),
-        judged=test and test.get("without_flip", test),
+        judged=test and _as_the_files_answer(test, metrics, labels),
         hardest=sorted(test["per_class"], key=lambda it: it["recall"])[:HARDEST] if test else (),
         labels=labels,
         size=model.input_shape[1:3],
@@ -65,6 +67,14 @@ def write_card(folder, model, labels, metrics, kept):
         loading={name: LOADING[name] for name in kept if name in LOADING},
     )
     write_text(Path(folder) / CARD, text)
+
+
+def _as_the_files_answer(test, metrics, labels):
+    """The test score of the files: each image seen once, the temperature inside them where labels.json has none to apply."""
+    fitted, found = metrics["temperature"], test["calibration"]
+    inside = bool(fitted and fitted["value"]) and "temperature" not in labels
+    sure = found["tempered"] if inside else found
+    return {**test.get("without_flip", test), "loss": sure["nll"], "calibration": sure}
 
 
 def licenses(recipe):
