@@ -21,17 +21,23 @@ DATASETS = {
     "glyphs": ("glyphs drawn from fonts", "", ""),
 }
 SHIPPED = {"glyphs": "mit"}  # weights that come with kerastl
-# Format -> three lines that load it, with nothing of kerastl.
+# Format -> three lines that load its file, with nothing of kerastl.
+KERAS = """import keras
+model = keras.models.load_model("{file}")
+probabilities = model.predict(images)"""
+LITERT = """from ai_edge_litert.interpreter import Interpreter
+answer = Interpreter("{file}").get_signature_runner("serving_default")
+probabilities = answer(image=images.astype("float32"))["probabilities"]"""
 LOADING = {
-    "keras": """import keras
-model = keras.models.load_model("model.keras")
-probabilities = model.predict(images)""",
-    "h5": """import keras
-model = keras.models.load_model("model.h5")
-probabilities = model.predict(images)""",
+    "keras": KERAS,
+    "h5": KERAS,
     "saved_model": """import tensorflow as tf
-serve = tf.saved_model.load("saved_model").signatures["serving_default"]
-probabilities = next(iter(serve(image=tf.cast(images, tf.float32)).values()))""",
+answer = tf.saved_model.load("{file}").signatures["serving_default"]
+probabilities = next(iter(answer(image=tf.cast(images, tf.float32)).values()))""",
+    "onnx": """import onnxruntime
+session = onnxruntime.InferenceSession("{file}")
+probabilities = session.run(None, {{"image": images.astype("float32")}})[0]""",
+    **dict.fromkeys(("litert", "litert-float16", "litert-int8"), LITERT),
 }
 
 
@@ -63,8 +69,7 @@ def write_card(folder, model, metrics, kept):
         hardest=sorted(test["per_class"], key=lambda it: it["recall"])[:HARDEST] if test else (),
         labels=labels,
         size=model.input_shape[1:3],
-        kept=kept,
-        loading={name: LOADING[name] for name in kept if name in LOADING},
+        loading=[LOADING[name].format(file=it["file"]) for name, it in kept.items()],
     )
     write_text(Path(folder) / CARD, text)
 

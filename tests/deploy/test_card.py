@@ -52,7 +52,7 @@ def test_its_three_lines_load_the_model(finished, card, monkeypatch):
     expected = finished.model.predict(images, verbose=0)
     monkeypatch.chdir(finished.exports)
     blocks = re.findall("```python\n(.*?)```", card.text, re.DOTALL)
-    assert len(blocks) == len([name for name in finished.metrics["exports"] if name in LOADING]) >= 3
+    assert len(blocks) == len(finished.metrics["exports"])
     for block in blocks:
         assert len(block.splitlines()) == 3 and "kerastl" not in block
         names = {"images": images}
@@ -112,7 +112,7 @@ def test_a_run_without_a_test_score_claims_none(finished, tmp_path):
 
 
 def test_every_format_has_its_lines():
-    assert set(LOADING) == set(FORMATS)
+    assert set(FORMATS) <= set(LOADING)
 
 
 def test_licenses_are_known_ones():
