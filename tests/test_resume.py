@@ -17,6 +17,7 @@ from kerastl.run import train
 from kerastl.train import fit, state, steps
 from kerastl.train.stopping import Stopped, stop_signals
 from kerastl.train.store import Store
+from kerastl.train.trackers import TRACKERS, Tracker
 
 pytestmark = pytest.mark.usefixtures("to_the_bit")
 TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
@@ -53,20 +54,17 @@ TOLD = {}  # by the run of a tracker: the epochs it was told of
 def diary(name, parameters, known):
     """A tracker that remembers."""
     run = known or str(len(TOLD))
-    tells = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: TOLD.setdefault(run, []).append(epoch))
-    return run, "here", tells
+    told = TOLD.setdefault(run, [])
+    return run, "here", keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: told.append(epoch))
 
 
 @pytest.fixture(scope="module")
 def spec(tiny, tmp_path_factory):
-    changes = {"train.deterministic": True, "train.batch_size": 16, "train.epochs_scale": 0.5, "train.trackers": ["wandb"]}
+    changes = {"train.deterministic": True, "train.batch_size": 16, "train.epochs_scale": 0.5}
+    changes |= {"train.trackers": ["wandb"], "export.folder": str(tmp_path_factory.mktemp("exports"))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TRACKERS, "wandb", Tracker(diary, lambda *_: None, lambda *_: None))
-        yield _spec(tiny, tmp_path_factory, changes)
-
-
-def _spec(tiny, tmp_path_factory, changes):
-    return tiny("cifar10-freeze-first", **changes, **{"export.folder": str(tmp_path_factory.mktemp("exports"))})
+        yield tiny("cifar10-freeze-first", **changes)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +111,7 @@ def test_killed_and_resumed(spec, left_alone, tmp_path, monkeypatch, where):
         train(spec, tmp_path / "run")
     run = train(spec, tmp_path / "run", resume=True)
     assert_same(gave(run), left_alone)
+    assert list(TOLD.values())[-1] == [1, 2, 3], "all of it in one run of the tracker"
     assert not any(path.name.startswith(".") or path.name == "state" for path in run.folder.iterdir())
 
 
