@@ -137,12 +137,12 @@ def test_a_killed_run_goes_on_with_one_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("kerastl.run.save_keras", lambda *_: 1 / 0)
-        assert call("train", "cifar10-freeze-first", *TINY, "--out", "run")[0] == 1
+        assert call("train", "cifar10-freeze-first", "--strategy=head-only", *TINY, "--out", "run")[0] == 1
     code, told = call("train", "cifar10-freeze-first", *TINY, "--out", "run")
     assert code == 2 and "run: holds a run already; name a new folder (--out), or go on with it (--resume run)" in told
     code, told = call("train", "--resume", "run", "--quiet")
     assert code == 0 and "metrics.json" in told and "epoch" not in told and "->" not in told, "the result alone"
-    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 2
 
 
 def test_dry_run_prints_the_plan(tmp_path, monkeypatch):
@@ -163,13 +163,14 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     )
     assert all(line.endswith(" left") for line in lines[1:])
     assert not {"\x1b", "\r"} & set(result.output), "it is no terminal"
-    code, events = events_of("train", "cifar10-finetune-first", *TINY, "--out", "runs/b")
+    exports = ["--set=export.folder=exports", '--set=export.formats=["keras"]']
+    code, events = events_of("train", "cifar10-finetune-first", *TINY, *exports, "--out", "runs/b")
     kinds = ["devices", "start", "phase", "epoch", "phase", "epoch", "judged", "exported", "finished"]
     assert code == 0 and [it["event"] for it in events] == kinds
     for row, event in zip(read_history("runs/b/history.csv"), (events[3], events[5]), strict=True):
         assert {key: value for key, value in row.items() if value is not None}.items() <= event.items()
     assert events[-1]["test"].items() <= json.loads(Path("runs/b/metrics.json").read_text())["test"].items()
-    assert events[-2]["files"] == ["model.keras", "model.h5", "saved_model"]
+    assert events[-2]["files"] == ["model.keras"] and Path(events[-2]["folder"], "model.keras").is_file()
     code, told = call("evaluate", "runs/a", "--split", "test")
     assert code == 0 and "test accuracy" in told and "precision" in told
     code, [event] = events_of("evaluate", "runs/b")
@@ -198,7 +199,8 @@ def test_lr_find_prints_and_draws_a_rate_for_each_phase(tmp_path):
 
 def test_sweep_prints_every_setting_and_the_winner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = ["sweep", "cifar10-freeze-first", *TINY, "--set=export.formats=[]", "--over=train.batch_size=16,32"]
+    command = ["sweep", "cifar10-freeze-first", "--strategy=head-only", *TINY]
+    command += ["--set=export.formats=[]", "--over=train.batch_size=16,32"]
     with monkeypatch.context() as patch:
         patch.setattr("kerastl.sweeps.report", interrupted)
         code, told = call(*command)
