@@ -93,16 +93,16 @@ def print_seeds(done):
     print_table(("run", "validation accuracy [95% interval]", "test accuracy [95% interval]", "seconds"), rows)
     for split in ("validation", "test"):
         if split in done.summary:
-            typer.echo(f"{split} accuracy {shown_spread(done.summary[split]['accuracy'])}")
-    typer.echo("n seeds: mean ± standard deviation [95% interval of the mean]")
+            told = shown_spread(done.summary[split]["accuracy"])
+            typer.echo(f"{split} accuracy, mean ± standard deviation [95% interval of the mean]: {told}")
     typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
 
 
 def print_comparison(found):
     """How good each is, at what cost, and what the tests of every two show."""
-    from kerastl.evaluate.compare import COLUMNS, COSTS, PAIRS
+    from kerastl.evaluate.compare import COSTS, PAIRS, SCORES, TRAINING
 
-    for columns in (COLUMNS, {"run": COLUMNS["run"], **COSTS}):
+    for columns in (SCORES, TRAINING, COSTS):
         print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
     print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
     for sentence in found.notes:
