@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
-QUIET = "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
+QUIET = "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --disable-background-networking".split()
 
 
 def take(pages, folder, height=900):

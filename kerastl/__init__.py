@@ -37,6 +37,7 @@ _LAZY = {
     "report": "kerastl.evaluate.report",
     "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "export_run": "kerastl.deploy.of_run",
     "explain": "kerastl.deploy.explain",
     "open_model": "kerastl.deploy.runtimes",
     "predict": "kerastl.deploy.predict",

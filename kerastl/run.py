@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
-from kerastl.deploy.card import write_card
-from kerastl.deploy.export import export, save_keras
+from kerastl.deploy.export import save_keras
+from kerastl.deploy.formats import check_formats
+from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import report
@@ -36,8 +36,6 @@ from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
 from kerastl.train.trackers import check_trackers, tracked
 from kerastl.voice import speaking, tell
-
-PROOF = 32  # images on which exports are compared
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
     check_trackers(spec)
+    check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
@@ -147,8 +146,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     with tracked(spec, folder) as followers:
         seen_by = [followers.epochs, *([on_epoch] if on_epoch else [])]
         phases = fit(model, data, spec, plans, groups, folder, resume, lambda rows: [see(rows) for see in seen_by])
-        samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
-        save_keras(model, folder / "model.keras", samples)
+        save_keras(model, folder / "model.keras", spread(data.train, PROOF))
         metrics = judge_splits(model, data, spec, folder, phases, score_test)
         labels = _labels(data, metrics["temperature"])
         write_json(folder / "labels.json", labels)
@@ -158,8 +156,8 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
         exports = _exports_of(spec) if score_test else None
         if exports:
-            metrics["exports"] = export(model, exports, spec.export.formats, samples, labels)
-            write_card(exports, model, labels, metrics, metrics["exports"])
+            wanted = spec.export.formats, spec.export.temperature
+            metrics["exports"] = export_trained(model, data, labels, metrics, exports, *wanted)
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
@@ -235,7 +233,7 @@ def _files(metrics):
 
 
 def _exports_of(spec):
-    return Path(spec.export.folder) / spec.name if spec.export.formats else None
+    return folder_of(spec) if spec.export.formats else None
 
 
 def _open(folder, spec, plans, beginning):

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kerastl.errors import UserError
 from kerastl.evaluate.compare import SEEDS
 from kerastl.evaluate.plots import draw_overlaid
@@ -20,7 +22,7 @@ from kerastl.train.devices import strategy_for, worker
 from kerastl.train.history import read_history
 
 RECIPE, FIGURE = "recipe.toml", "seeds.png"
-SCORES = ("accuracy", "loss")
+SCORES = {"accuracy": 1.0, "loss": np.inf}  # and the most it can be
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ def _about(spec, specs):
 def _scores(metrics):
     splits = [split for split in ("test", "validation") if all(split in it for it in metrics)]
     return {
-        **{split: {score: mean_interval(it[split][score] for it in metrics) for score in SCORES} for split in splits},
+        **{
+            split: {score: mean_interval((it[split][score] for it in metrics), most) for score, most in SCORES.items()}
+            for split in splits
+        },
         "seconds": mean_interval(it["seconds"] for it in metrics),
     }

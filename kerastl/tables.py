@@ -122,16 +122,16 @@ def print_seeds(done):
     print_table(("run", "validation accuracy [95% interval]", "test accuracy [95% interval]", "seconds"), rows)
     for split in ("validation", "test"):
         if split in done.summary:
-            typer.echo(f"{split} accuracy {shown_spread(done.summary[split]['accuracy'])}")
-    typer.echo("n seeds: mean ± standard deviation [95% interval of the mean]")
+            told = shown_spread(done.summary[split]["accuracy"])
+            typer.echo(f"{split} accuracy, mean ± standard deviation [95% interval of the mean]: {told}")
     typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
 
 
 def print_comparison(found):
     """How good each is, at what cost, and what the tests of every two show."""
-    from kerastl.evaluate.compare import COLUMNS, COSTS, PAIRS
+    from kerastl.evaluate.compare import COSTS, PAIRS, SCORES, TRAINING
 
-    for columns in (COLUMNS, {"run": COLUMNS["run"], **COSTS}):
+    for columns in (SCORES, TRAINING, COSTS):
         print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
     print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
     for sentence in found.notes:
@@ -146,6 +146,28 @@ def print_copies(found):
         told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
         left = found["without_duplicates"]
         typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
+
+
+def print_exports(kept):
+    """What was exported, and how near each file is to the model, how large and how quick."""
+    columns = (
+        "format",
+        "file",
+        "MB",
+        "max difference",
+        "same top class",
+        "ms for 1",
+        "ms for 32",
+        "test accuracy (lost)",
+    )
+    rows = []
+    for name, it in kept.items():
+        test = "{accuracy:.4f} ({accuracy_lost:+.4f})".format(**it["test"]) if "test" in it else "-"
+        times = (f"{it[f'milliseconds_{size}']:.1f}" for size in (1, 32))
+        rows.append(
+            (name, it["file"], it["megabytes"], f"{it['max_difference']:.1e}", f"{it['agreement']:.1%}", *times, test)
+        )
+    print_table(columns, rows)
 
 
 def print_speeds(speeds):

@@ -80,6 +80,7 @@ MENDABLE = [
     (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
     (["report", "nowhere"], "error: nowhere: no finished run"),
+    (["compare", "nowhere"], "error: found 1 folder to compare; expected two or more"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),

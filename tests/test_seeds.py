@@ -104,7 +104,7 @@ def test_the_command_goes_on_with_all_seeds(two):
     result = CliRunner().invoke(app, ["train", "--resume", str(two.folder)])
     assert result.exit_code == 0, result.output
     accuracy = two.summary["test"]["accuracy"]
-    assert f"test accuracy {accuracy['mean']:.4f} ± {accuracy['std']:.4f} [" in result.output
+    assert f"interval of the mean]: {accuracy['mean']:.4f} ± {accuracy['std']:.4f} [" in result.output
     assert "2 seeds" in result.output and "seed-4" in result.output and "seeds.json" in result.output
 
 

@@ -30,6 +30,12 @@ probabilities = model.predict(images)""",
     "saved_model": """import tensorflow as tf
 serve = tf.saved_model.load("saved_model").signatures["serving_default"]
 probabilities = next(iter(serve(image=tf.cast(images, tf.float32)).values()))""",
+    "onnx": """import onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+probabilities = session.run(["probabilities"], {"image": images.astype("float32")})[0]""",
+    "litert": """from ai_edge_litert.interpreter import Interpreter
+answer = Interpreter("model.tflite").get_signature_runner()
+probabilities = answer(image=images.astype("float32"))["probabilities"]""",
 }
 
 

@@ -12,13 +12,14 @@ from kerastl.errors import UserError
 from kerastl.evaluate.metrics import shown, shown_spread
 from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import holm, mcnemar, mean_interval, welch
+from kerastl.recipe import OWN_PHASES
 from kerastl.train.history import read_history
 
 SEEDS = "seeds.json"  # in a folder of several runs of one recipe
 SURE = 0.05
 TESTS = {
-    "McNemar": "p of McNemar's exact test, which is about these trained models: another seed may turn it (kerastl train --seeds)",
-    "Welch": "p of Welch's t-test, which is about the recipes, whatever the seed; few seeds show large differences only",
+    "McNemar": "p of McNemar's exact test, which is about these trained models: another seed may turn it.",
+    "Welch": "p of Welch's t-test, which is about the recipes, whatever the seed; few seeds show large differences only.",
 }
 
 
@@ -90,10 +91,12 @@ class Pair:
         """In words. "Better" is said only where the test says so."""
         if self.test is None:
             return f"not tested: {self.why}"
+        p, alone = shown_p(self.p), shown_p(self.found["p"])
+        told = p if p == alone else f"{p}; by itself {alone}"
         if not self.better:
-            return f"no difference shown (p = {shown_p(self.p)})"
+            return f"no difference shown ({told})"
         other = self.first if self.better == self.second else self.second
-        return f"{self.better} is better than {other} (p {'' if self.p < 1e-4 else '= '}{shown_p(self.p)})"
+        return f"{self.better} is better than {other} ({told})"
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,8 @@ class Comparison:
 
     @property
     def rows(self):
-        """A dict for each of them, from the columns of `COLUMNS` and `COSTS` to text."""
-        columns = {**COLUMNS, **COSTS}
+        """A dict for each of them, from the columns of `SCORES`, `TRAINING` and `COSTS` to text."""
+        columns = {**SCORES, **TRAINING, **COSTS}
         return [{name: column(it) for name, column in columns.items()} for it in self.compared]
 
     @property
@@ -137,12 +140,14 @@ def compare(runs, figure=None):
         A `Comparison`.
 
     Raises:
-        UserError: a folder that holds no finished run.
+        UserError: fewer than two folders, or one that holds no finished run.
 
     Example:
         >>> compare(["runs/a", "runs/b"]).pairs[0].verdict  # doctest: +SKIP
         'no difference shown (p = 0.61)'
     """
+    if len(runs) < 2:
+        raise UserError(f"found {len(runs)} folder to compare; expected two or more, of runs or of seeds")
     compared = tuple(_read(_label(run, runs), Path(run)) for run in runs)
     pairs = [_test(*two) for two in itertools.combinations(compared, 2)]
     tested = [place for place, it in enumerate(pairs) if it.test]
@@ -178,7 +183,7 @@ def read_metrics(folder):
 
 
 def shown_p(p):
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def _label(run, runs):
@@ -202,8 +207,7 @@ def _read(name, folder):
 def _test(first, second):
     """The test of two, and what it gave."""
     names = first.name, second.name
-    why = _untestable(first, second)
-    if why:
+    if why := _untestable(first, second):
         return Pair(*names, None, why=why)
     if first.seeds:
         accuracies = first.of("test", "accuracy"), second.of("test", "accuracy")
@@ -217,28 +221,27 @@ def _untestable(first, second):
     for it in (first, second):
         if not it.of("test", "accuracy"):
             return f"{it.name} was not scored on test images"
+    if first.seeds != second.seeds:
+        return "one has several seeds, the other is a single run"
     images = [{_images(metrics) for metrics in it.metrics} for it in (first, second)]
     if None in images[0] | images[1]:
         return "a run is from before kerastl kept what its test images were"
     if images[0] != images[1]:
         return "their test images are not the same"
-    if first.seeds != second.seeds:
-        return "one has several seeds, the other is a single run"
     if first.seeds and 1 in (len(first.metrics), len(second.metrics)):
         return "of one seed nobody knows how far others would be off"
     return None
 
 
 def _images(metrics):
-    """What stands for the test images and their labels, in their order."""
+    """What stands for the test images and their labels."""
     return metrics["data"].get("digests", {}).get("test")
 
 
 def _right(folder):
     """Where a run is right, image by image."""
-    path = folder / "predictions_test.npz"
     try:
-        with np.load(path) as saved:
+        with np.load(path := folder / "predictions_test.npz") as saved:
             return saved["probabilities"].argmax(axis=1) == saved["labels"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: cannot be read ({error}); expected what the run wrote there") from None
@@ -248,7 +251,7 @@ def _scored(split):
     def column(it):
         if it.seeds:
             values = it.of(split, "accuracy")
-            return shown_spread(mean_interval(values)) if values else "-"
+            return shown_spread(mean_interval(values, 1.0)) if values else "-"
         return shown(it.metrics[0][split]) if split in it.metrics[0] else "-"
 
     return column
@@ -276,31 +279,37 @@ def _megabytes(it):
     ]
 
 
-# Header -> from a `Compared` to text: how good.
-COLUMNS = {
-    "run": lambda it: it.name,
-    "backbone": lambda it: it.recipe["model"]["backbone"],
-    "strategy": lambda it: it.recipe.get("strategy") or "own phases",
-    "train images": _mean("{:,.0f}", lambda it: [metrics["data"]["train"] for metrics in it.metrics]),
-    "train accuracy": _mean("{:.4f}", lambda it: it.of("train", "accuracy")),
-    "validation accuracy": _scored("validation"),
+# Header -> from a `Compared` to text: how good it is.
+NAME = {"run": lambda it: it.name}
+SCORES = {
+    **NAME,
     "test accuracy [95% interval]": _scored("test"),
     "test loss": _mean("{:.4f}", lambda it: it.of("test", "loss")),
     "top-5": _mean("{:.4f}", lambda it: it.of("test", "top5")),
     "calibration error": _mean("{:.4f}", lambda it: [found["ece"] for found in it.of("test", "calibration")]),
 }
+# What it was and what it saw.
+TRAINING = {
+    **NAME,
+    "validation accuracy": _scored("validation"),
+    "train accuracy": _mean("{:.4f}", lambda it: it.of("train", "accuracy")),
+    "train images": _mean("{:,.0f}", lambda it: [metrics["data"]["train"] for metrics in it.metrics]),
+    "backbone": lambda it: it.recipe["model"]["backbone"],
+    "strategy": lambda it: it.recipe.get("strategy") or OWN_PHASES,
+}
 # Header -> from a `Pair` to text.
 PAIRS = {
     "first": lambda pair: pair.first,
     "second": lambda pair: pair.second,
+    "what it shows": lambda pair: pair.verdict,
     "test accuracy, second - first [95% interval]": lambda pair: pair.told,
     "right: first alone, second alone": lambda pair: (
         f"{pair.found['only_first']:,}, {pair.found['only_second']:,}" if pair.test == "McNemar" else "-"
     ),
-    "what it shows": lambda pair: pair.verdict,
 }
 # At what cost.
 COSTS = {
+    **NAME,
     "seconds": _mean("{:,.0f}", lambda it: [metrics["seconds"] for metrics in it.metrics]),
     "images/s in training": _mean("{:,.0f}", lambda it: list(map(_image_rate, it.metrics))),
     "parameters": _mean("{:,.0f}", lambda it: [metrics["parameters"] for metrics in it.metrics]),

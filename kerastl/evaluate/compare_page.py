@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from kerastl.evaluate.compare import COLUMNS, COSTS, PAIRS, curves
-from kerastl.evaluate.page import DRAWN, SERIES, figure, render
+from kerastl.evaluate.compare import COSTS, PAIRS, SCORES, TRAINING, curves
+from kerastl.evaluate.page import DRAWN, INK, SERIES, figure, render
 from kerastl.evaluate.statistics import mean_interval
 
 LINE = 0.5  # inches for one line of a figure with a name above it
@@ -30,8 +30,8 @@ def write_page(found, path):
         path,
         title=f"{', '.join(names[:-1])} and {names[-1]}",
         found=found,
-        tables={"good": (COLUMNS, found.compared), "costs": ({"run": COLUMNS["run"], **COSTS}, found.compared)}
-        | {"pairs": (PAIRS, found.pairs)},
+        tested=tested,
+        columns={"pairs": PAIRS, "scores": SCORES, "training": TRAINING, "costs": COSTS},
         scores=draw_scores(scored) if scored else None,
         differences=draw_differences(tested) if tested else None,
         curves=[draw_curves_of(found.compared, quantity) for quantity in ("accuracy", "loss")],
@@ -63,7 +63,7 @@ def draw_differences(pairs):
 
     def draw(drawn):
         axes = _named_lines(drawn, [f"{pair.second} against {pair.first}" for pair in pairs])
-        axes.axvline(0, lw=1, ls="--", color=DRAWN["muted"])
+        axes.vlines(np.zeros(len(pairs)), np.arange(len(pairs)) - 0.2, np.arange(len(pairs)) + 0.2, color=INK, lw=1)
         for place, pair in enumerate(pairs):
             centre, (low, high) = pair.found["difference"], pair.found["interval"]
             errors, colour = [[centre - low], [high - centre]], DRAWN["green" if pair.better else "muted"]
@@ -99,7 +99,7 @@ def _score(it):
     values = it.of("test", "accuracy")
     if not it.seeds:
         return values[0], it.metrics[0]["test"]["interval"], []
-    found = mean_interval(values)
+    found = mean_interval(values, 1.0)
     return found["mean"], found["interval"] or (found["mean"],) * 2, values
 
 

@@ -59,11 +59,12 @@ def bootstrap_interval(statistic, *samples, seed=0):
     return float(interval.low), float(interval.high)
 
 
-def mean_interval(values):
+def mean_interval(values, most=np.inf):
     """Mean and spread of what several seeds gave.
 
     Args:
-        values: one number for each seed.
+        values: one number for each seed, none below 0.
+        most: what the mean cannot exceed: 1 for shares. An interval ends there, and at 0.
 
     Returns:
         A dict: mean, std (of a sample, n - 1), the 95% t-interval of the mean, and the values. Of one value there is neither
@@ -83,7 +84,7 @@ def mean_interval(values):
         return {"mean": mean, "std": None, "interval": None, "values": values}
     std = float(np.std(values, ddof=1))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * std / n**0.5
-    return {"mean": mean, "std": std, "interval": (mean - half, mean + half), "values": values}
+    return {"mean": mean, "std": std, "interval": (max(mean - half, 0.0), min(mean + half, most)), "values": values}
 
 
 def mcnemar(first, second):

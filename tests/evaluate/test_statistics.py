@@ -106,6 +106,7 @@ def test_mean_and_spread_of_seeds():
     assert found["interval"][1] - found["mean"] == pytest.approx(4.302653 * found["std"] / math.sqrt(3))
     assert mean_interval([0.9]) == {"mean": 0.9, "std": None, "interval": None, "values": [0.9]}
     assert mean_interval([0.5, 0.5])["interval"] == (0.5, 0.5)
+    assert mean_interval([0.1, 0.9], 1.0)["interval"] == (0.0, 1.0), "a share is no less and no more"
 
 
 def test_welch_by_hand():
