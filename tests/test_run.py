@@ -10,7 +10,7 @@ from PIL import Image
 
 import kerastl
 from kerastl.data.load import load
-from kerastl.deploy.export import FORMATS
+from kerastl.deploy.formats import FORMATS
 from kerastl.errors import ExportError, MissingData, UserError
 from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
@@ -40,6 +40,7 @@ def test_what_a_run_leaves(finished):
         "saved_model",
         "labels.json",
         "README.md",
+        "export.json",
     }
     assert finished.exports.name == "cifar10-finetune-first"
     assert isinstance(finished.model, keras.Model)
@@ -62,6 +63,7 @@ def test_metrics_json_says_all_that_is_needed(finished):
     assert metrics["versions"]["keras"] == keras.__version__ and metrics["seed"] == 0
     assert metrics["recipe"]["model"]["backbone"] == "SmallCNN"
     assert {it["file"] for it in metrics["exports"].values()} == {"model.keras", "model.h5", "saved_model"}
+    assert json.loads((finished.exports / "export.json").read_text()) == metrics["exports"]
 
 
 def test_the_saved_predictions_are_the_model_s(finished):
