@@ -38,7 +38,7 @@ def main(data_dir, images):
     import numpy as np
 
     from kerastl import build_model, predict_stream, recipe
-    from kerastl.data.images import decode
+    from kerastl.data.decode import decode
     from kerastl.deploy.predict import named
 
     spec = recipe("cifar10-fast", **{"model.weights": "none"})

@@ -9,17 +9,19 @@ from kerastl.circumstances import versions
 from kerastl.errors import UserError
 from kerastl.files import write_json
 from kerastl.schema import Recipe
-from kerastl.strict import dump, read
+from kerastl.strict import dump, flat, read
 from kerastl.train.state import FOLDER
 
 ORIGIN = FOLDER / "run.json"
 # Keys by how they begin. They change nothing of the training, or only where its files are:
 FREE = (
     "recipe.export.",
+    "recipe.evaluate.report",
     "recipe.data.dir",
     "recipe.data.cache",
     "recipe.train.checkpoint_minutes",
     "recipe.train.cache_budget.",
+    "recipe.train.trackers",
 )
 # The run can go on, though not to the same bits:
 FORCIBLE = (
@@ -91,20 +93,12 @@ def check(folder, now, force=False):
 
 def differences(before, now):
     """A sentence for each dotted key in which two tables differ; those that change nothing of a training are passed over."""
-    before, now = _flat(before), _flat(now)
+    before, now = flat(before), flat(now)
     return {
         key: f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in dict.fromkeys([*before, *now])
         if before.get(key) != now.get(key) and not key.startswith(FREE)
     }
-
-
-def _flat(value, path=""):
-    """A table as dotted keys."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items is None:
-        return {path: value}
-    return {key: leaf for name, item in items for key, leaf in _flat(item, f"{path}.{name}" if path else name).items()}
 
 
 def _digest_of_images(images):

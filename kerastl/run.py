@@ -9,31 +9,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
-from kerastl.deploy.export import export, save_keras
+from kerastl.deploy.export import save_keras
+from kerastl.deploy.formats import check_formats
+from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
-from kerastl.evaluate.verdict import answers, judge_splits
+from kerastl.evaluate.verdict import answers, headline, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
-from kerastl.train.describe import describe
+from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.plan import plan
 from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
-
-PROOF = 32  # images on which exports are compared
+from kerastl.train.trackers import check_trackers, tracked
+from kerastl.voice import speaking, tell
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Run:
     baseline: "Run | None" = None
 
 
-def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None):
+def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None, progress=None):
     """Train, judge and save what a recipe describes.
 
     Args:
@@ -70,6 +72,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         force: with resume, go on though package versions, or keys that leave the state usable, are not those it was begun
             with; the bits then differ.
         on_epoch: a function that is called after each epoch with the rows of history.csv so far; what it raises ends the run.
+        progress: how it is told of: bar, lines, json or quiet, as in `speaking`; None: as around the call, which is bar.
 
     Returns:
         A `Run`.
@@ -85,10 +88,12 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         0.93
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    check_trackers(spec)
+    check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
-    with disk_told(folder), stop_signals(), locked(folder):
+    with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
             return _read(folder, spec)
         if not resume and (finished(folder) or begun(folder)):
@@ -97,9 +102,11 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         sweep_up(folder)
-        run = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
+        run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+        if spec.evaluate.report and score_test:
+            report(folder, data, run.model)
         forget(folder)
     return run
 
@@ -108,12 +115,13 @@ def _follow(spec, folder, score_test, resume, force):
     """What every worker but the first does: the same, in a folder of its own that does not stay."""
     if finished(folder) and resume:
         return _read(folder, spec)
-    with tempfile.TemporaryDirectory() as own, stop_signals():
+    spec = replace(spec, train=replace(spec.train, trackers=()))
+    with speaking("quiet"), tempfile.TemporaryDirectory() as own, stop_signals():
         resume = resume and begun(folder)
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run = _train(spec, Path(own), False, resume, force, None)
+        run, _ = _train(spec, Path(own), False, resume, force, None)
     if spec.baseline and score_test:
         _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
     return run
@@ -133,19 +141,28 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         check(folder, beginning, force)
     else:
         _open(folder, spec, plans, beginning)
-    phases = fit(model, data, spec, plans, groups, folder, resume, on_epoch)
-    samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
-    save_keras(model, folder / "model.keras", samples)
-    write_json(folder / "labels.json", _labels(data))
-    metrics = judge_splits(model, data, spec, folder, phases, score_test)
-    metrics |= _circumstances(spec, data, model, plans, phases)
-    metrics["seconds"] = round(time.perf_counter() - began, 1)
-    write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-    exports = _exports_of(spec) if score_test else None
-    if exports:
-        metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
-        write_json(folder / "metrics.json", metrics)
-    return Run(folder, spec, model, metrics, exports)
+    told = {"recipe": spec.name, "phases": [it.phase.name for it in plans], "resumed": resume}
+    tell("start", run=str(folder), **told, steps=sum(it.steps for it in plans))
+    with tracked(spec, folder) as followers:
+        seen_by = [followers.epochs, *([on_epoch] if on_epoch else [])]
+        phases = fit(model, data, spec, plans, groups, folder, resume, lambda rows: [see(rows) for see in seen_by])
+        save_keras(model, folder / "model.keras", spread(data.train, PROOF))
+        metrics = judge_splits(model, data, spec, folder, phases, score_test)
+        labels = _labels(data, metrics["temperature"])
+        write_json(folder / "labels.json", labels)
+        tell("judged", run=str(folder), **headline(metrics))
+        metrics |= _circumstances(spec, data, model, plans, phases, beginning)
+        metrics["seconds"] = round(time.perf_counter() - began, 1)
+        write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
+        exports = _exports_of(spec) if score_test else None
+        if exports:
+            wanted = spec.export.formats, spec.export.temperature
+            metrics["exports"] = export_trained(model, data, labels, metrics, exports, *wanted)
+            write_json(folder / "metrics.json", metrics)
+            tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
+        followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
+    tell("finished", run=str(folder), **headline(metrics), seconds=metrics["seconds"])
+    return Run(folder, spec, model, metrics, exports), data
 
 
 def evaluate(folder, split="test"):
@@ -160,6 +177,10 @@ def evaluate(folder, split="test"):
 
     Raises:
         UserError: see `judge_again`.
+
+    Example:
+        >>> evaluate("runs/first", "validation").accuracy  # doctest: +SKIP
+        0.95
     """
     return judge_again(folder, split)[0]
 
@@ -188,7 +209,8 @@ def judge_again(folder, split="test"):
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
-    report = judge(probabilities, images.labels, data.class_names)
+    report = judge(probabilities, images.labels, data.class_names, spec.seed)
+    tell("judged", run=str(folder), **headline({split: report.to_dict()}))
     return report, copies and without_copies(copies, data, probabilities)
 
 
@@ -206,8 +228,12 @@ def _read(folder, spec):
     )
 
 
+def _files(metrics):
+    return [it["file"] for it in metrics.get("exports", {}).values()]
+
+
 def _exports_of(spec):
-    return Path(spec.export.folder) / spec.name if spec.export.formats else None
+    return folder_of(spec) if spec.export.formats else None
 
 
 def _open(folder, spec, plans, beginning):
@@ -219,9 +245,10 @@ def _open(folder, spec, plans, beginning):
     begin(folder, beginning)
 
 
-def _circumstances(spec, data, model, plans, phases):
+def _circumstances(spec, data, model, plans, phases, beginning):
     """All that is needed to understand and repeat the run."""
     return {
+        "plan": tabulate(plans),
         "phases": phases,
         "warnings": [warning for it in plans for warning in it.warnings],
         "data": {
@@ -230,6 +257,7 @@ def _circumstances(spec, data, model, plans, phases):
                 for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
             },
             "duplicates": data.duplicates,
+            "digests": beginning["data"],
             "skipped": list(data.skipped),
         },
         "parameters": model.count_params(),
@@ -251,7 +279,11 @@ def _baseline_of(spec):
     return replace(bare, baseline=None)
 
 
-def _labels(data):
-    return {"classes": list(data.class_names)} | (
-        {"superclasses": list(data.superclasses)} if data.superclasses else {}
-    )
+def _labels(data, temperature):
+    """What an answer of the model means: the names of its classes, and the temperature of its probabilities."""
+    labels = {"classes": list(data.class_names)}
+    if data.superclasses:
+        labels["superclasses"] = list(data.superclasses)
+    if temperature and temperature["value"]:
+        labels["temperature"] = temperature["value"]
+    return labels

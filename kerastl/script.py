@@ -1,12 +1,14 @@
 """What scripts/train_cifar10.py and its sisters are: `kerastl train` for one dataset, with a default strategy."""
 
+import inspect
 from typing import Annotated
 
 import typer
 
-from kerastl.cli.options import DataDir, Debug, DryRun, Out, Overrides, errors_shown, resolved
-from kerastl.cli.training import run_recipe
+from kerastl.cli.training import train
 from kerastl.recipe import names
+
+CHOSEN = ("recipe", "strategy")  # by the script; the other options are those of `kerastl train`
 
 
 def train_script(dataset, strategy):
@@ -25,20 +27,25 @@ def train_script(dataset, strategy):
         sample: Annotated[
             bool, typer.Option("--sample", help="Train on the embedded sample instead: no download.")
         ] = False,
-        overrides: Overrides = None,
-        out: Out = None,
-        data_dir: DataDir = None,
-        dry_run: DryRun = False,
-        debug: Debug = False,
+        **options,
     ):
-        with errors_shown(debug):
-            name, replaced = f"{dataset}-{strategy}", None
-            if sample or name not in names():
-                name, replaced = "quickstart" if sample else default, strategy
-            run_recipe(resolved(name, replaced, overrides, data_dir), out, dry_run)
+        name, replaced = f"{dataset}-{strategy}", None
+        if sample or name not in names():
+            name, replaced = "quickstart" if sample else default, strategy
+        if options["resume"] is not None:  # a run knows its recipe
+            name, replaced = None, None
+        train(name, replaced, **options)
 
     main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
+    main.__signature__ = _with_options_of(train, main)
     typer.run(main)
+
+
+def _with_options_of(command, main):
+    """The signature of a script: its own options, then those of a command."""
+    own = list(inspect.signature(main).parameters.values())[:-1]
+    shared = [it for it in inspect.signature(command).parameters.values() if it.name not in CHOSEN]
+    return inspect.Signature([*own, *shared])
 
 
 def strategies_of(dataset):

@@ -92,6 +92,21 @@ def dump(value):
     return value
 
 
+def flat(value, path=""):
+    """A table of plain values as dotted keys; nothing of tables and lists that are empty.
+
+    Example:
+        >>> flat({"a": {"b": 1}, "c": [2, 3]})
+        {'a.b': 1, 'c.0': 2, 'c.1': 3}
+    """
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else None
+    if items is None:
+        return {path: value}
+    return {
+        key: leaf for name, item in items for key, leaf in flat(item, f"{path}.{name}" if path else str(name)).items()
+    }
+
+
 def depth(value):
     """How many tables and lists of plain values stand in each other; a text has 0. Without recursion: it may be thousands."""
     deep, level = 0, [value]

@@ -12,6 +12,7 @@ from pathlib import Path
 from kerastl import strict
 from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate.plots import draw_sweep
+from kerastl.evaluate.verdict import headline
 from kerastl.files import disk_told, locked, write_json
 from kerastl.recipe import Recipe, override, recipe
 from kerastl.resume import finished
@@ -20,9 +21,9 @@ from kerastl.space import Range, make_space
 from kerastl.study import Pruned, State, counted, join, open_storage, refuse_another, report, why_failed, work
 from kerastl.train.history import write_csv
 from kerastl.train.state import forget
+from kerastl.voice import speaking, tell
 
 ABOUT, TABLE, FIGURE = "sweep.json", "sweep.csv", "sweep.png"
-SCORES = ("n", "accuracy", "interval", "loss", "top5")
 LONGEST = 60  # letters of a folder's name that tell what was tried in it
 WAIT = 60  # seconds for another process that begins the same sweep
 STATES = {State.COMPLETE: "complete", State.PRUNED: "pruned", State.FAIL: "failed"}
@@ -47,7 +48,7 @@ class Sweep:
     final: Run | None
 
 
-def sweep(spec, over, out, *, search=None, trials=None, storage=None):
+def sweep(spec, over, out, *, search=None, trials=None, storage=None, progress=None):
     """Train a recipe with other values; score only the best on the test split.
 
     Called again with the same arguments it goes on where it was, and repeats nothing. Processes that are given the same folder,
@@ -61,6 +62,7 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None):
             tree-structured Parzen estimator (Bergstra et al. 2011), and those below the median of the others are pruned.
         trials: how many settings a search draws (30).
         storage: URL of the database that holds the trials; SQLite's, in the folder, when absent.
+        progress: how it is told of: bar, lines, json or quiet, as in `speaking`; None: as around the call, which is bar.
 
     Returns:
         A `Sweep`.
@@ -87,9 +89,10 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None):
         judged = _judged(_train(override(spec, **setting), run_folder, trial))
         for key, value in judged.items():
             trial.set_user_attr(key, value)
+        tell("trial", setting=setting, **judged)
         return judged["val_accuracy"]
 
-    with disk_told(folder):
+    with speaking(progress), disk_told(folder):
         _begin(folder, about)
         storage = open_storage(storage or f"sqlite:///{folder.resolve() / 'sweep.db'}")
         study = join(storage, name, about, _patience(spec) if search else None)
@@ -99,7 +102,9 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None):
         _draw(space, rows, folder / FIGURE)
         winner = override(spec, **space.setting(trials[best].params))
         final = _on_everything(winner, trials[best].user_attrs["phases"])
-        return Sweep(tuple(rows), rows[best], *_score(storage, f"{name} winner", about, final, folder))
+        done = Sweep(tuple(rows), rows[best], *_score(storage, f"{name} winner", about, final, folder))
+        tell("swept", sweep=str(folder), rows=rows, winner=done.winner, test=done.test)
+        return done
 
 
 def _begin(folder, about):
@@ -186,7 +191,7 @@ def _score(storage, name, about, spec, folder):
 
     def attempt(trial, place):
         made.append(train(spec, folder / "winner", resume=True))
-        trial.set_user_attr("test", {score: made[0].metrics["test"][score] for score in SCORES})
+        trial.set_user_attr("test", headline(made[0].metrics)["test"])
         trial.set_user_attr("run", f"{socket.gethostname()}:{made[0].folder}")
         return made[0].metrics["test"]["accuracy"]
 

@@ -46,10 +46,12 @@ def test_help_names_every_command():
             "recipes",
             "keys",
             "check",
+            "doctor",
             "train",
             "tune-speed",
             "lr-find",
             "evaluate",
+            "report",
             "sweep",
             "compare",
             "predict",
@@ -76,6 +78,8 @@ MENDABLE = [
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
     (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
+    (["report", "nowhere"], "error: nowhere: no finished run"),
+    (["compare", "nowhere"], "error: found 1 folder to compare; expected two or more"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),
@@ -154,7 +158,8 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     code, told = call("evaluate", "runs/a", "--split", "test")
     assert code == 0 and "test accuracy" in told and "precision" in told
     code, told = call("compare", "runs/a", "runs/b")
-    assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
+    assert code == 0 and "SmallCNN" in told and "no difference shown (p = 1)" in told
+    assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
 
 
 def test_tune_speed_prints_a_row_for_each_phase():
@@ -203,7 +208,9 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 from kerastl.cli.options import free_folder
 import kerastl
-kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
+kerastl.recipe("quickstart"), dir(kerastl)
+from kerastl import doctor
+doctor.packages(), doctor.hardware(), doctor.places()
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]
 errors = [["train", "nope"], ["train", "nope.toml"], ["train", "quickstart", "--strategy", "nope"], ["sweep", "quickstart", "--over", "x"]]
 errors += [["sweep", "quickstart"], ["sweep", "quickstart", "--search", "model.head.dropout=0..1"]]

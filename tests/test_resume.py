@@ -17,6 +17,7 @@ from kerastl.run import train
 from kerastl.train import fit, state, steps
 from kerastl.train.stopping import Stopped, stop_signals
 from kerastl.train.store import Store
+from kerastl.train.trackers import TRACKERS, Tracker
 
 pytestmark = pytest.mark.usefixtures("to_the_bit")
 TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
@@ -47,9 +48,30 @@ def assert_same(one, other):
         np.testing.assert_array_equal(mine, its)
 
 
+TOLD = {}  # by the run of a tracker: the epochs it was told of
+
+
+def diary(name, parameters, known):
+    """A tracker that remembers."""
+    run = known or str(len(TOLD))
+    tells = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: TOLD.setdefault(run, []).append(epoch))
+    return run, "here", tells
+
+
 @pytest.fixture(scope="module")
 def spec(tiny, tmp_path_factory):
-    changes = {"train.deterministic": True, "train.batch_size": 16, "train.epochs_scale": 0.5}
+    changes = {
+        "train.deterministic": True,
+        "train.batch_size": 16,
+        "train.epochs_scale": 0.5,
+        "train.trackers": ["wandb"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TRACKERS, "wandb", Tracker(diary, lambda *_: None, lambda *_: None))
+        yield _spec(tiny, tmp_path_factory, changes)
+
+
+def _spec(tiny, tmp_path_factory, changes):
     return tiny("cifar10-freeze-first", **changes, **{"export.folder": str(tmp_path_factory.mktemp("exports"))})
 
 
@@ -109,6 +131,7 @@ def test_killed_in_an_export_and_a_finished_run_is_given_back(spec, left_alone, 
     run = train(spec, tmp_path / "run", resume=True)
     assert_same(gave(run), left_alone)
     assert sorted(path.name for path in run.exports.iterdir()) == [
+        "README.md",
         "labels.json",
         "model.h5",
         "model.keras",
@@ -124,7 +147,7 @@ def test_asked_to_stop_it_keeps_its_state_and_goes_on(spec, left_alone, tmp_path
     class Interrupting(fit.PhaseProgress):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, logs)
-            if "head" not in self.label and batch == 1:
+            if self.plan.phase.name != "head" and batch == 1:
                 os.kill(os.getpid(), signum)
 
     with (

@@ -1,16 +1,29 @@
 """Commands for before a training: what there is, whether the data is sound, how long and how fast it may go."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kerastl import recipe as read_recipe
-from kerastl.cli.options import DataDir, Debug, Overrides, RecipeName, Strategy, app, errors_shown, resolved
+from kerastl.cli.options import (
+    DataDir,
+    Debug,
+    JsonLines,
+    Overrides,
+    Quiet,
+    RecipeName,
+    Strategy,
+    app,
+    errors_shown,
+    resolved,
+)
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
-from kerastl.tables import print_check, print_rates, print_speeds, print_table
+from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
+from kerastl.voice import tell, to_people
 
 
 @app.command()
@@ -49,21 +62,42 @@ def check(
         raise typer.Exit(0 if found["usable"] else 1)
 
 
+@app.command()
+def doctor(
+    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Time a network for some ten seconds.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Debug = False,
+):
+    """Look at packages, devices, folders and speed of this machine; ends with 1 where something is wrong, and says the remedy."""
+    with errors_shown(debug):
+        from kerastl.doctor import examine
+
+        found = examine(probe)
+        typer.echo(json.dumps(found, indent=2)) if as_json else print_doctor(found)
+        raise typer.Exit(1 if found["problems"] else 0)
+
+
 @app.command("tune-speed")
 def tune_speed(
     recipe: RecipeName,
     strategy: Strategy = None,
     overrides: Overrides = None,
     data_dir: DataDir = None,
+    quiet: Quiet = False,
+    json_lines: JsonLines = False,
     debug: Debug = False,
 ):
     """Time a few steps of each phase on this machine and say how long the recipe will take."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet, json_lines):
         spec = resolved(recipe, strategy, overrides, data_dir)
-        typer.echo(start_tensorflow())
+        tell("devices", told := start_tensorflow(), on=told)
         from kerastl.preview import tune_speed as measure
 
-        print_speeds(measure(spec))
+        speeds = measure(spec)
+        for it in speeds:
+            tell("speed", **asdict(it))
+        if to_people():
+            print_speeds(speeds)
 
 
 @app.command("lr-find")
@@ -74,16 +108,21 @@ def lr_find(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Where the curves go.")] = Path("lr-find.png"),
     data_dir: DataDir = None,
+    quiet: Quiet = False,
+    json_lines: JsonLines = False,
     debug: Debug = False,
 ):
     """Let the learning rate of each phase grow from step to step, draw the loss and suggest a rate."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet, json_lines):
         spec = resolved(recipe, strategy, overrides, data_dir)
-        typer.echo(start_tensorflow(), err=True)
+        tell("devices", told := start_tensorflow(), on=told)
         from kerastl.evaluate.plots import draw_rates
         from kerastl.train.lr_find import find_learning_rate
 
         tests = find_learning_rate(spec, phase)
         draw_rates(tests, out)
-        print_rates(tests)
-        typer.echo(f"curves: {out}")
+        for it in tests:
+            tell("rates", phase=it.name, number=it.phase, rates=it.rates, suggestions=it.suggestions)
+        if to_people():
+            print_rates(tests)
+            typer.echo(f"curves: {out}")

@@ -10,27 +10,49 @@ from typing import Annotated
 import typer
 
 from kerastl import recipe as read_recipe
-from kerastl.errors import KerastlError, KerastlWarning
+from kerastl.cli import completion
+from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.recipe import parse_override
+from kerastl.voice import speaking, tell
+
+NOT_OURS = "This is not a message made for you: --debug shows where it comes from."
 
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
     no_args_is_help=True,
-    add_completion=False,
 )
 
 RecipeName = Annotated[
-    str, typer.Argument(help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.", metavar="RECIPE")
+    str,
+    typer.Argument(
+        help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.",
+        metavar="RECIPE",
+        autocompletion=completion.recipe_names,
+    ),
 ]
-Strategy = Annotated[str | None, typer.Option(help="Replace the phases with those of a strategy, as freeze-first.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="Replace the phases with those of a strategy, as freeze-first.", autocompletion=completion.strategies
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; see `kerastl keys`."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the recipe; see `kerastl keys`.",
+        autocompletion=completion.assignments,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME, numbered where it is taken).")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the data.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan: who learns, how fast, how long. Nothing is trained.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Tell only the result, warnings and errors.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json-lines", help="Tell what happens as JSON, one object a line, and nothing else.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -51,32 +73,44 @@ def free_folder(name):
 
 
 @contextlib.contextmanager
-def errors_shown(debug):
-    """Errors and warnings as one sentence; exit code 2 for what the user can mend, 1 for failure, 128 + signal."""
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", KerastlWarning)
-            yield
-    except KeyboardInterrupt as stop:
-        typer.echo(str(stop) or "interrupted", err=True)
-        raise typer.Exit(128 + getattr(stop, "signum", signal.SIGINT)) from None
-    except KerastlError as error:
-        if debug:
+def errors_shown(debug, quiet=False, json_lines=False):
+    """Errors and warnings as one sentence; exit code 2 for what the user can mend, 1 for failure, 128 + signal.
+
+    Args:
+        debug: let errors through.
+        quiet, json_lines: how the work is told of; as `speaking` where neither is asked for.
+    """
+    with speaking("json" if json_lines else "quiet" if quiet else None):
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _warning_told
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", KerastlWarning)
+                if quiet and json_lines:
+                    raise UserError("--quiet, --json-lines: found both; expected one of them")
+                yield
+        except KeyboardInterrupt as stop:
+            code = 128 + getattr(stop, "signum", signal.SIGINT)
+            raise _ended("stopped", str(stop) or "interrupted", "", code) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):  # Typer ends quietly where a reader has gone, as head does
             raise
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    except (typer.Exit, typer.Abort, BrokenPipeError):  # Typer ends quietly where a reader has gone, as head does
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        typer.echo(
-            f"error: {type(error).__name__}: {error}\nThis is not a message made for you: --debug shows where it comes from.",
-            err=True,
-        )
-        raise typer.Exit(1) from None
+        except Exception as error:
+            if debug:
+                raise
+            ours = isinstance(error, KerastlError)
+            told = str(error) if ours else f"{type(error).__name__}: {error}\n{NOT_OURS}"
+            raise _ended("failed", told, "error: ", error.exit_code if ours else 1) from None
+
+
+def _warning_told(message, *_):
+    typer.echo(f"warning: {message}", err=True)
+    tell("warning", message=str(message))
+
+
+def _ended(event, message, before, code):
+    typer.echo(f"{before}{message}", err=True)
+    tell(event, message=message, exit_code=code)
+    return typer.Exit(code)
 
 
 def broken_told(answers, counts):

@@ -1,4 +1,4 @@
-"""Commands that use a model: answers to images."""
+"""Commands that use a model: answers to images, on the command line or on a page, and other formats."""
 
 import contextlib
 import csv
@@ -14,6 +14,8 @@ from kerastl.cli.options import Debug, app, as_row, best_of, broken_told, end_wi
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
 from kerastl.startup import start_tensorflow
+from kerastl.tables import print_exports
+from kerastl.voice import Bar, draws
 
 
 @app.command()
@@ -60,6 +62,24 @@ def predict(
         end_with(counts)
 
 
+@app.command("app")
+def show_app(
+    models: Annotated[Path, typer.Option(help="Folder with run folders or exports.")] = Path("saved_models"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; with 0.0.0.0, whoever reaches this machine can use the page.")
+    ] = "127.0.0.1",
+    debug: Debug = False,
+):
+    """Open a web page on which pictures are dropped and answers appear; nothing leaves this machine."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.deploy.server import serve
+
+        typer.echo(f"http://{host}:{port} shows the models of {models}; Ctrl-C ends it", err=True)
+        serve(models, host, port)
+
+
 @contextlib.contextmanager
 def _written(path):
     with disk_told(path.parent), whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -69,11 +89,10 @@ def _written(path):
 def _under_bar(answers, images):
     """The same answers, under a bar that begins before all images are found."""
     from kerastl.deploy.predict import named
-    from kerastl.train.progress import Bar
 
     bar = Bar()
     bar.open("predict", None)
-    if bar.console.is_terminal:
+    if draws():
         threading.Thread(target=lambda: bar.expect(sum(1 for _ in named(images))), daemon=True).start()
     try:
         for answer in answers:
@@ -102,3 +121,30 @@ def _write_csv(answers, file, top):
     for answer in answers:
         best = [cell for name, p in best_of(answer) for cell in (name, short(p))] or [""] * len(ranks)
         rows.writerow([answer.file, *best, answer.error or ""])
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="keras, h5, saved_model, onnx, litert, litert-float16, litert-int8 (default: the recipe's).",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the files go (default: where the recipe says).")] = None,
+    temperature: Annotated[
+        bool | None,
+        typer.Option("--temperature/--no-temperature", help="Divide by the fitted temperature inside the files."),
+    ] = None,
+    debug: Debug = False,
+):
+    """Write the model of a run in other formats; each is reloaded and compared before it is kept."""
+    with errors_shown(debug):
+        start_tensorflow()
+        from kerastl.deploy.of_run import export_run
+
+        folder, kept = export_run(run, formats and formats.split(","), out, temperature)
+        print_exports(kept)
+        typer.echo(f"exports: {folder} (labels.json, export.json)")

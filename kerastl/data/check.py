@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from kerastl.data.alike import SIDE, near_pairs, perceptual_hash
+from kerastl.data.decode import as_rgb, digest, opened
 from kerastl.data.folder import list_folder
-from kerastl.data.images import Images, Source, as_rgb, digest, opened
+from kerastl.data.images import Images, Source
 from kerastl.data.load import SOURCES, source_of
 from kerastl.data.records import Record
 from kerastl.data.split import split

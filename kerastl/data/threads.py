@@ -5,8 +5,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from rich.console import Console
-from rich.progress import track
+from kerastl.voice import Bar
 
 
 def in_threads(look, items, title, chunk=16):
@@ -15,15 +14,20 @@ def in_threads(look, items, title, chunk=16):
     Args:
         look: a function of one item.
         items: a sequence.
-        title: of the progress bar; there is none without a terminal.
+        title: of the progress bar.
         chunk: items that a thread takes at once.
 
     Yields:
         What `look` returned.
     """
-    console = Console(stderr=True)
-    hidden = {"console": console, "transient": True, "disable": not console.is_terminal}
-    yield from track(ahead(look, items, chunk), title, len(items), **hidden)
+    bar = Bar()
+    bar.open(title, len(items))
+    try:
+        for found in ahead(look, items, chunk):
+            yield found
+            bar.advance()
+    finally:
+        bar.close()
 
 
 def ahead(look, items, chunk=16, least=0):

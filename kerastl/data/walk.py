@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from kerastl.data.images import FOREIGN
+from kerastl.data.decode import FOREIGN
 from kerastl.errors import BrokenImage, UserError
 
 LITTER = {"thumbs.db", "desktop.ini", "icon\r"}  # what file managers leave behind; hidden files are litter too

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kerastl.data.images import decode
+from kerastl.data.decode import decode
 from kerastl.data.threads import ahead
 from kerastl.data.walk import images_below, refuse_missing
 from kerastl.deploy.runtimes import as_classifier

@@ -9,11 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerastl.deploy.labels import LABELS, labels_inside
 from kerastl.errors import MissingExtra, MissingWeights, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
 from kerastl.model.untrusted import load_untrusted
-
-LABELS = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def open_model(path):
 
     Args:
         path: a run folder, a folder of exports, a SavedModel, or a `.keras`, `.h5`, `.onnx` or `.tflite` file. The names of
-            its classes are in labels.json beside it (in it, for a run folder).
+            its classes are in labels.json beside it (in it, for a run folder), or in the file itself.
 
     Returns:
         A `Classifier`.
@@ -72,10 +71,15 @@ def open_model(path):
         ('cat', 'dog')
     """
     path = _model_in(Path(path))
-    kind = next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
+    kind = _kind_of(path)
     if kind is None:
         raise UserError(f"{path}: not a model; expected a run folder, a SavedModel, or a file {', '.join(SUFFIXES)}")
-    return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_beside)
+    return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_of)
+
+
+def holds_model(path):
+    """Whether `open_model` finds a model there."""
+    return _kind_of(path) is not None or any((path / name).exists() for name in FILES)
 
 
 def as_classifier(model):
@@ -111,6 +115,10 @@ def _classifier(path, kind, opened, labels_of):
     )
 
 
+def _kind_of(path):
+    return next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
+
+
 def _model_in(path):
     """The model of a folder of models: the one that says most of itself."""
     if not path.exists():
@@ -127,15 +135,19 @@ def _numbered(path, classes):
     return {"classes": [f"class {number}" for number in range(classes)]}
 
 
-def _labels_beside(path, classes):
-    file = path.parent / LABELS
-    if not file.is_file():
-        return _numbered(path, classes)
+def _labels_of(path, classes):
+    """What labels.json beside a model says; without it, what the file itself says."""
+    beside = (path.parent / LABELS).is_file()
+    file = path.parent / LABELS if beside else path
     try:
-        labels = json.loads(file.read_text(encoding="utf-8"))
+        labels = json.loads(file.read_text(encoding="utf-8")) if beside else labels_inside(path)
+        if labels is None:
+            return _numbered(path, classes)
         names = list(map(str, labels["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{file}: cannot be read ({brief(error)}); expected {{"classes": [names]}}') from None
+        raise UserError(
+            f'{file}: its labels cannot be read ({brief(error)}); expected {{"classes": [names]}}'
+        ) from None
     if len(names) != classes:
         raise UserError(f"{file}: names {len(names)} classes, and {path.name} has {classes}; they belong to two models")
     return labels

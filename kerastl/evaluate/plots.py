@@ -89,18 +89,20 @@ def draw_pictures(pixels, titles, colours, path, columns=4):
 
 
 def draw_overlaid(runs, path):
-    """Validation curves of several runs in one figure.
+    """Validation curves of several runs in one figure; the training curves, where none of them has validated.
 
     Args:
         runs: a dict from a run's name to its rows of history.csv.
         path: of the PNG.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, column in zip(figure.subplots(1, 2), ("val_loss", "val_accuracy"), strict=True):
+    validated = any(row.get("val_loss") is not None for rows in runs.values() for row in rows)
+    split, prefix = ("validation", "val_") if validated else ("training", "")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for number, (name, rows) in enumerate(runs.items()):
-            values = [np.nan if row.get(column) is None else row[column] for row in rows]
+            values = [np.nan if (value := row.get(prefix + quantity)) is None else value for row in rows]
             axes.plot(np.arange(1, len(rows) + 1), values, "o-", ms=3, color=LINES[number % 10], label=name)
-        axes.set(xlabel="epoch", ylabel=column.replace("val_", "validation "))
+        axes.set(xlabel="epoch", ylabel=f"{split} {quantity}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
     save(figure, path)

@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.batches import ordered_batches
-from kerastl.data.images import DECODER
+from kerastl.data.decode import DECODER
 from kerastl.errors import KerastlWarning
 from kerastl.model.cut import split
 from kerastl.model.fold import fold
 from kerastl.schema import AugmentSpec, CacheBudget
 from kerastl.strict import dump
 from kerastl.train.precision import set_precision
-from kerastl.train.progress import Bar
+from kerastl.train.progress import PassProgress
 from kerastl.train.store import Store, make_room
 
 SHARD_BYTES = 32 * 2**20
@@ -139,9 +139,9 @@ def _complete(trunk, images, digests, view, in_use, title):
 
 
 def _compute(trunk, batches, digests, store, title):
-    size, bar, waiting, done = trunk.how.batch_size, Bar(), [], 0
+    size, waiting, done = trunk.how.batch_size, [], 0
     rows = size * max(1, SHARD_BYTES // (size * store.row.itemsize))
-    bar.open(title, -(-len(digests) // size))
+    progress = PassProgress(title, -(-len(digests) // size))
     try:
         for images in batches:
             n = len(images)
@@ -152,9 +152,10 @@ def _compute(trunk, batches, digests, store, title):
             if n == rows or done + n == len(digests):
                 store.write(digests[done : done + n], np.concatenate(waiting))
                 waiting, done = [], done + n
-            bar.advance()
+            progress.advance()
     finally:
-        bar.close()
+        progress.bar.close()
+    progress.ended()
 
 
 def trunk_function(trunk, precision, dtype):

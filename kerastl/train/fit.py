@@ -1,14 +1,18 @@
 """`fit`: run the phases of a plan, one after the other, on one model."""
 
+import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerastl.data.split import Data
 from kerastl.errors import RecipeError
 from kerastl.model.graph import copy_weights
+from kerastl.schema import Recipe
 from kerastl.train import state
 from kerastl.train.best import BestWeights
 from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
@@ -16,11 +20,14 @@ from kerastl.train.divergence import Divergence, memory_told
 from kerastl.train.history import HistoryRows
 from kerastl.train.learner import apply, make_learner, on_devices, quieted
 from kerastl.train.optimizers import combine, make_optimizers
+from kerastl.train.pace import Pace
 from kerastl.train.precision import precision
-from kerastl.train.progress import PhaseProgress
+from kerastl.train.progress import PhaseProgress, paced
 from kerastl.train.state import Keeper
 from kerastl.train.steps import phase_batches, steps_per_call, validation_steps
 from kerastl.train.stopping import Stopped, stop_signals
+from kerastl.train.tensorboard import Curves
+from kerastl.voice import tell
 
 
 def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None):
@@ -48,6 +55,10 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
     Raises:
         KerastlError: the training diverged, memory ran out, or the state is damaged.
         Stopped: the process was asked to end, and the state is kept.
+
+    Example:
+        >>> fit(model, data, recipe, plans, groups, "runs/first")[0]["seconds"]  # doctest: +SKIP
+        42.1
     """
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -56,44 +67,77 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
     done, rows = state.resume_phases(run_dir, model)
     if done:
         _leave(model, plans[len(done) - 1])
-    for number, it in enumerate(plans[len(done) :], start=len(done)):
-        with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe), workers_told(run_dir):
-            summary, rows = _run_phase(
-                model, data, recipe, it, groups, run_dir, number, len(plans), rows, stop, on_epoch
-            )
-            done.append(summary)
-            state.keep_phases(run_dir, model, done, rows)
-        if stop.asked:
-            raise Stopped(f"phase {it.phase.name!r} is done, and the state is kept", stop.asked)
+    pace, curves = Pace(plans, model, recipe, data.counts), Curves(run_dir, model, data, recipe)
+    seen_by = [curves, *([on_epoch] if on_epoch else [])]
+    work = Work(model, data, recipe, plans, groups, run_dir, strategy_for(recipe.train.devices), pace, seen_by)
+    with contextlib.closing(curves), paced(pace):
+        for number, it in enumerate(plans[len(done) :], start=len(done)):
+            with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe), workers_told(run_dir):
+                summary, rows = _run_phase(work, number, rows, stop)
+                done.append(summary)
+                state.keep_phases(run_dir, model, done, rows)
+            if stop.asked:
+                raise Stopped(f"phase {it.phase.name!r} is done, and the state is kept", stop.asked)
     return done
 
 
-def _run_phase(model, data, recipe, it, groups, run_dir, number, phases, rows, stop, on_epoch):
+@dataclass(frozen=True)
+class Work:
+    """What the phases of a run share.
+
+    Args:
+        model, data, recipe, plans, groups, run_dir: as `fit` has them.
+        strategy: of the devices that share every batch, or None.
+        pace: the `Pace` of the run.
+        seen_by: functions of the rows of history.csv, called after each epoch.
+    """
+
+    model: keras.Model
+    data: Data
+    recipe: Recipe
+    plans: list
+    groups: dict
+    run_dir: Path
+    strategy: tf.distribute.Strategy | None
+    pace: Pace
+    seen_by: list
+
+    def images(self, number):
+        """In a training step of a phase, on the average."""
+        return len(self.data.train) * self.recipe.data.repeat / self.plans[number].steps_per_epoch
+
+
+def _run_phase(work, number, rows, stop):
     """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
+    recipe, it, run_dir = work.recipe, work.plans[number], work.run_dir
     keras.utils.set_random_seed(_phase_seed(recipe, number))
     began = time.perf_counter()
-    learner, strategy = make_learner(model, data, recipe, it, seed=recipe.seed), strategy_for(recipe.train.devices)
-    with scope(strategy):
-        learner = on_devices(learner, it, strategy)
+    work.pace.begin(number)
+    length = {"epochs": it.epochs, "steps_per_epoch": it.steps_per_epoch}
+    tell("phase", run=str(run_dir), phase=it.phase.name, number=number + 1, of=len(work.plans), **length)
+    learner = make_learner(work.model, work.data, recipe, it, seed=recipe.seed)
+    with scope(work.strategy):
+        learner = on_devices(learner, it, work.strategy)
         with quieted(learner.whole, it.quiet), precision(learner.whole, learner.precision):
-            optimizers = compile_learner(learner, it, groups, recipe, strategy)
+            optimizers = compile_learner(learner, it, work.groups, recipe, work.strategy)
             name, phase = f"{number + 1}-{it.phase.name}", it.phase
             best = BestWeights(run_dir / "checkpoints", name, phase.monitor) if phase.monitor else None
-            watch = Divergence(phase.name, optimizers, len(data.class_names), run_dir)
-            recorder = HistoryRows(run_dir / "history.csv", rows, phase.name, optimizers, list(groups), on_epoch)
-            logs = keras.callbacks.TensorBoard(run_dir / "logs" / name, write_graph=False)
-            progress = PhaseProgress(phase.name, number + 1, phases)
-            callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, logs, progress]
+            watch = Divergence(phase.name, optimizers, len(work.data.class_names), run_dir)
+            recorder = HistoryRows(
+                run_dir / "history.csv", rows, phase.name, optimizers, list(work.groups), work.seen_by
+            )
+            progress = PhaseProgress(work, number, recorder)
+            callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, progress]
             keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
             try:
-                _all_epochs(learner, data, recipe, it, number, [*callbacks, keeper], strategy)
+                _all_epochs(learner, work, number, [*callbacks, keeper])
             finally:
                 progress.bar.close()
     if best:
         learner.model.load_weights(best.file)
-    _give_back(learner, model, it)
+    _give_back(learner, work.model, it)
     epochs = sum(row["phase"] == phase.name for row in recorder.rows)
-    images = recorder.training_steps / it.steps_per_epoch * len(data.train) * recipe.data.repeat
+    images = recorder.training_steps * work.images(number)
     return {
         "name": phase.name,
         "epochs": epochs,
@@ -111,13 +155,13 @@ def _phase_seed(recipe, number):
     return int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
 
 
-def _all_epochs(learner, data, recipe, it, number, callbacks, strategy):
+def _all_epochs(learner, work, number, callbacks):
     """The epochs of a phase that are left; one that was begun before the process was killed is ended first."""
-    keeper = callbacks[-1]
+    recipe, it, keeper = work.recipe, work.plans[number], callbacks[-1]
     keeper.begin(learner)
     while True:
         first_step = keeper.epoch * it.steps_per_epoch + keeper.step
-        train, validation = phase_batches(learner, data, recipe, it, number, first_step, strategy)
+        train, validation = phase_batches(learner, work.data, recipe, it, number, first_step, work.strategy)
         learner.model.fit(
             train,
             initial_epoch=keeper.epoch,

@@ -95,7 +95,7 @@ def find_frontier(model, trained, quiet, recipe, epochs, images, later=()):
     still = model.layers[: min((model.layers.index(layer) for layer in moving), default=len(model.layers))]
     cut = [layer for layer in cuts(model) if layer in still][-1]
     trunk = model.layers[: model.layers.index(cut) + 1]
-    inside = _arithmetic(trunk)
+    inside = arithmetic(trunk)
     if not inside:
         return Frontier(None, why_not="nothing before the first layer that learns takes time")
     augmented = without_mixing(recipe.augment) != AugmentSpec()
@@ -103,8 +103,8 @@ def find_frontier(model, trained, quiet, recipe, epochs, images, later=()):
     views = min(recipe.train.views, epochs * repeat) if augmented else 1
     on_the_way = [it for it in later if it.cached and len(it.trunk) < len(trunk) and it.views >= views]
     via = max(on_the_way, key=lambda it: len(it.trunk), default=None)
-    once = (views * train + validate) * (inside - (_arithmetic(trunk[: len(via.trunk)]) if via else 0))
-    each = (3 * train * repeat + validate) * _arithmetic(model.layers[len(trunk) :])
+    once = (views * train + validate) * (inside - (arithmetic(trunk[: len(via.trunk)]) if via else 0))
+    each = (3 * train * repeat + validate) * arithmetic(model.layers[len(trunk) :])
     gain = epochs * (each + (train * repeat + validate) * inside) / (once + epochs * each)
     shape = tuple(cut.output.shape[1:])
     size = (views * train + validate) * int(np.prod(shape)) * ITEM_BYTES[recipe.train.cache_dtype]
@@ -140,7 +140,7 @@ def _why_not(recipe, augmented, shape, size, gain):
     return ""
 
 
-def _arithmetic(layers):
+def arithmetic(layers):
     """What layers cost, resize and preprocessing apart."""
     return multiply_adds(layer for layer in layers if layer.name not in INPUT_LAYERS)
 

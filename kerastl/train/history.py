@@ -21,16 +21,16 @@ class HistoryRows(keras.callbacks.Callback):
         phase: its name.
         optimizers: the optimizer of each group that learns.
         groups: names of all groups, for the learning rate columns.
-        on_epoch: a function that is called with all rows so far once they are written; what it raises ends the training.
+        seen_by: functions that are called with all rows so far once they are written; what they raise ends the training.
 
     Attributes:
         training_seconds, training_steps: so far, in this and earlier processes; validation apart.
     """
 
-    def __init__(self, path, rows, phase, optimizers, groups, on_epoch=None):
+    def __init__(self, path, rows, phase, optimizers, groups, seen_by=()):
         super().__init__()
         self.path, self.rows, self.phase, self.optimizers, self.groups = path, rows, phase, optimizers, groups
-        self.on_epoch = on_epoch
+        self.seen_by = seen_by
         self.training_seconds, self.training_steps = 0.0, 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -47,8 +47,8 @@ class HistoryRows(keras.callbacks.Callback):
         row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}
         self.rows.append(row)
         write_csv(self.path, self.rows, (*COLUMNS, *(f"lr_{group}" for group in self.groups)))
-        if self.on_epoch:
-            self.on_epoch(self.rows)
+        for see in self.seen_by:
+            see(self.rows)
 
 
 def write_csv(path, rows, columns):

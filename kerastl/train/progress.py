@@ -1,68 +1,111 @@
-"""What a person sees during long work: a bar with its name where the output is a terminal, and one line an epoch."""
+"""What is told of a training: how far it is, how fast it goes, how good it is so far, and how long it will still take."""
 
+import contextlib
+import contextvars
 import time
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerastl.voice import Bar, clock, tell
 
 SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+_pace = contextvars.ContextVar("pace", default=None)  # of the run at work, for passes that know nothing of it
 
 
-class Bar:
-    """A line with a name, a bar, steps, the time that remains and the latest numbers; nothing where there is no terminal."""
+@contextlib.contextmanager
+def paced(pace):
+    """For the time of a `with` block, let passes over images count as part of a run.
 
-    def __init__(self):
-        self.console = Console(stderr=True, highlight=False)
-        self.progress = None
-
-    def open(self, title, steps):
-        self.close()
-        now = TextColumn("{task.fields[now]}")
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), now)
-        self.progress = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
-        self.progress.start()
-        self.task = self.progress.add_task(title, total=steps, now="")
-
-    def advance(self, steps=1, now=""):
-        self.progress.update(self.task, advance=steps, now=now)
-
-    def expect(self, steps):
-        """So many in all, where it was not known when the bar was opened."""
-        self.progress.update(self.task, total=steps)
-
-    def close(self):
-        """Give the terminal back; also where the work ended half-way."""
-        if self.progress:
-            self.progress.stop()
+    Args:
+        pace: a `Pace`.
+    """
+    before = _pace.set(pace)
+    try:
+        yield
+    finally:
+        _pace.reset(before)
 
 
 class PhaseProgress(keras.callbacks.Callback):
-    """A bar for the steps of an epoch; a line for each finished epoch, on a terminal or not.
+    """A bar for the steps of an epoch; for each finished epoch a line, or the row of history.csv.
 
     Args:
-        phase: its name.
-        number, of: which phase this is, and of how many.
+        work: the `Work` of the run.
+        number: of the phase, from 0.
+        recorder: the `HistoryRows` that stands before it.
     """
 
-    def __init__(self, phase, number, of):
+    def __init__(self, work, number, recorder):
         super().__init__()
-        self.label, self.bar = f"{phase} ({number}/{of})", Bar()
+        self.run, self.plan, self.pace, self.images = work.run_dir, work.plans[number], work.pace, work.images(number)
+        self.number, self.of, self.recorder, self.bar = number + 1, len(work.plans), recorder, Bar()
+        self.label = f"{self.plan.phase.name} ({self.number}/{self.of})"
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter()
-        self.title = f"{self.label} epoch {epoch + 1}/{self.params['epochs']}"
-        self.bar.open(self.title, self.params["steps"])
-        self.done = 0
+        steps, left = self.params["steps"], self.plan.epochs - epoch
+        self.pace.go_on(left, steps + (left - 1) * self.plan.steps_per_epoch)
+        self.title = f"{self.label} epoch {epoch + 1}/{self.plan.epochs}"
+        self.bar.open(self.title, steps)
+        self.done, self.last = 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.advance(batch + 1 - self.done, _numbers(logs))  # one call may have run many steps
-        self.done = batch + 1
+        steps, now = batch + 1 - self.done, time.perf_counter()  # one call may have run many steps
+        self.pace.did("training", steps, now - self.last)
+        self.done, self.last = batch + 1, now
+        self.bar.advance(steps, lambda: self._words(logs))
+
+    def on_test_begin(self, logs=None):
+        self.validated = time.perf_counter()
+
+    def on_test_end(self, logs=None):
+        self.pace.did("validation", 1, time.perf_counter() - self.validated)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
+        row, highest = self.recorder.rows[-1], best(self.recorder.rows)
+        rate, left = self._rate(), self.pace.left
+        tell(
+            "epoch",
+            f"{self.title}  {_numbers(row, highest)}  {rate:,.0f} images/s  {row['seconds']:.1f} s, {clock(left)} left",
+            run=str(self.run),
+            **row,
+            **{"number": self.number, "of": self.of, "epochs": self.plan.epochs},
+            **{"best": highest, "images_per_second": round(rate, 1), "seconds_left": round(left, 1)},
+        )
+
+    def _words(self, logs):
+        """What stands behind the bar, the most wanted first."""
+        highest = best(self.recorder.rows)
+        told = [f"{clock(self.pace.left)} left", f"{self._rate():,.0f} images/s", _numbers(logs)]
+        return "  ".join(told + ([f"best {highest:.4f}"] if highest is not None else []))
+
+    def _rate(self):
+        return self.images / self.pace.now["training"].each
+
+
+class PassProgress:
+    """A bar for one pass over images, part of the run at work, and a line at its end.
+
+    Args:
+        title: what is computed.
+        steps: how many.
+    """
+
+    def __init__(self, title, steps):
+        self.title, self.steps, self.bar, self.pace = title, steps, Bar(), _pace.get()
+        self.bar.open(title, steps)
+        self.began = self.last = time.perf_counter()
+
+    def advance(self):
+        now = time.perf_counter()
+        if self.pace:
+            self.pace.did("features", 1, now - self.last)
+        self.last = now
+        self.bar.advance(1, self.pace and (lambda: f"{clock(self.pace.left)} left"))
+
+    def ended(self):
         seconds = time.perf_counter() - self.began
-        self.bar.console.print(f"{self.title}  {_numbers(logs)}  {seconds:.1f} s", soft_wrap=True)
+        tell("features", f"{self.title}  {seconds:.1f} s", what=self.title, seconds=round(seconds, 3))
 
 
 class PredictProgress(keras.callbacks.Callback):
@@ -84,5 +127,13 @@ class PredictProgress(keras.callbacks.Callback):
         self.bar.advance()
 
 
-def _numbers(logs):
-    return "  ".join(f"{name} {logs[name]:.4f}" for name in SHOWN if name in (logs or {}))
+def best(rows):
+    """The highest validation accuracy of the run so far, or None."""
+    return max((row["val_accuracy"] for row in rows if row.get("val_accuracy") is not None), default=None)
+
+
+def _numbers(logs, highest=None):
+    told = [f"{name} {logs[name]:.4f}" for name in SHOWN if logs and logs.get(name) is not None]
+    if highest is None:
+        return "  ".join(told)
+    return "  ".join(told) + (" (best)" if logs["val_accuracy"] == highest else f" (best {highest:.4f})")

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import kerastl
-from kerastl.data.images import decode
+from kerastl.data.decode import decode
 from kerastl.deploy.predict import predict, predict_stream
 from kerastl.deploy.runtimes import open_model
 from kerastl.errors import UserError

@@ -77,7 +77,7 @@ def test_auto_takes_what_is_faster_by_a_tenth(model, monkeypatch, narrow, chosen
         asked.append(policies)
         return {"float32": 1.0, "mixed_bfloat16": narrow}
 
-    monkeypatch.setattr(module, "_seconds", seconds)
+    monkeypatch.setattr(module, "step_seconds", seconds)
     monkeypatch.setattr(module, "_device", lambda: "CPU")
     for _ in range(2):
         assert faster_precision("auto", model, IMAGES, training=True) == chosen
@@ -104,5 +104,5 @@ def test_a_damaged_answer_is_measured_again(model):
 
 
 def test_what_is_asked_for_is_not_measured(model, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(module, "step_seconds", lambda *_: pytest.fail("measured"))
     assert faster_precision("mixed_float16", model, IMAGES, training=True) == "mixed_float16"
