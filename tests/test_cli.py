@@ -42,7 +42,18 @@ def test_help_names_every_command():
     assert code == 0
     assert all(
         command in told
-        for command in ("recipes", "keys", "check", "train", "tune-speed", "lr-find", "evaluate", "sweep", "compare")
+        for command in (
+            "recipes",
+            "keys",
+            "check",
+            "train",
+            "tune-speed",
+            "lr-find",
+            "evaluate",
+            "sweep",
+            "compare",
+            "export",
+        )
     )
 
 
