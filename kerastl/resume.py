@@ -46,7 +46,7 @@ def origin(spec, data, model):
     """
     return {
         "recipe": dump(spec),
-        "data": {name: _digest_of_images(getattr(data, name)) for name in ("train", "validation", "test")},
+        "data": data.digests,
         "first_weights": _digest(*(np.ascontiguousarray(weight) for weight in model.weights)),
         "versions": versions(),
     }
@@ -106,10 +106,6 @@ def _flat(value, path=""):
     if items is None:
         return {path: value}
     return {key: leaf for name, item in items for key, leaf in _flat(item, f"{path}.{name}" if path else name).items()}
-
-
-def _digest_of_images(images):
-    return images and _digest(images.digests, np.ascontiguousarray(images.labels))
 
 
 def _digest(*arrays):
