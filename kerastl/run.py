@@ -95,7 +95,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
-            return _read(folder, spec)
+            return _ended(_read(folder, spec))
         if not resume and (finished(folder) or begun(folder)):
             remedy = "name a new folder (--out)" + (
                 "" if finished(folder) else f", or go on with it (--resume {folder})"
@@ -161,8 +161,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
-    tell("finished", run=str(folder), **headline(metrics), seconds=metrics["seconds"])
-    return Run(folder, spec, model, metrics, exports), data
+    return _ended(Run(folder, spec, model, metrics, exports)), data
 
 
 def evaluate(folder, split="test"):
@@ -227,6 +226,11 @@ def _read(folder, spec):
         exports if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
     )
+
+
+def _ended(run):
+    tell("finished", run=str(run.folder), **headline(run.metrics), seconds=run.metrics["seconds"])
+    return run
 
 
 def _files(metrics):

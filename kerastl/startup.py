@@ -16,6 +16,13 @@ def start_tensorflow():
 
     Returns:
         A sentence naming the devices.
+
+    Raises:
+        ImportError: it cannot be started; what it said on the way is shown.
+
+    Example:
+        >>> start_tensorflow()  # doctest: +SKIP
+        'on the CPU (2 cores); no GPU found'
     """
     if LEVEL in os.environ:
         return _devices()

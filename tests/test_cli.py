@@ -1,15 +1,18 @@
 """The command line: what it prints, how it ends, and that it starts without TensorFlow."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from typer.testing import CliRunner
 
 from kerastl.cli import app
 from kerastl.cli.options import free_folder
 from kerastl.recipe import names
+from kerastl.train.history import read_history
 from kerastl.train.stopping import Stopped
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +34,13 @@ TINY = [
 def call(*arguments):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     return result.exit_code, result.output
+
+
+def events_of(*arguments):
+    """What a program reads; nothing is on the error output."""
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json-lines"])
+    assert result.stderr == ""
+    return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def interrupted(*_):
@@ -92,6 +102,7 @@ MENDABLE = [
     ),
     (["sweep", "quickstart"], "nothing to sweep over; expected --over KEY=VALUE,VALUE,... or --search KEY=LOW..HIGH"),
     (["sweep", "quickstart", "--search", "model.head.dropout=0..1"], "found 1.0; expected a number below 1.0"),
+    (["train", "quickstart", "--quiet", "--json-lines"], "--quiet, --json-lines: found both; expected one of them"),
     (["lr-find", "quickstart", "--phase", "7"], "error: --phase 7: quickstart has the phases 0 to 1"),
 ]
 
@@ -100,6 +111,13 @@ MENDABLE = [
 def test_what_the_user_can_mend_ends_with_2_and_one_sentence(arguments, told):
     code, output = call(*arguments)
     assert code == 2 and told in output and "Traceback" not in output
+
+
+def test_a_program_reads_how_it_failed():
+    result = CliRunner().invoke(app, ["train", "nope", "--json-lines"])
+    [event] = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == event["exit_code"] == 2 and event["event"] == "failed"
+    assert event["message"].startswith("no recipe 'nope'") and result.stderr == f"error: {event['message']}\n"
 
 
 def test_debug_shows_the_traceback():
@@ -136,12 +154,12 @@ def test_a_killed_run_goes_on_with_one_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("kerastl.run.save_keras", lambda *_: 1 / 0)
-        assert call("train", "cifar10-freeze-first", *TINY, "--out", "run")[0] == 1
+        assert call("train", "cifar10-freeze-first", "--strategy=head-only", *TINY, "--out", "run")[0] == 1
     code, told = call("train", "cifar10-freeze-first", *TINY, "--out", "run")
     assert code == 2 and "run: holds a run already; name a new folder (--out), or go on with it (--resume run)" in told
-    code, told = call("train", "--resume", "run")
-    assert code == 0 and "metrics.json" in told
-    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 3
+    code, told = call("train", "--resume", "run", "--quiet")
+    assert code == 0 and "metrics.json" in told and "epoch" not in told and "->" not in told, "the result alone"
+    assert len((tmp_path / "run" / "history.csv").read_text().splitlines()) == 2
 
 
 def test_dry_run_prints_the_plan(tmp_path, monkeypatch):
@@ -153,11 +171,27 @@ def test_dry_run_prints_the_plan(tmp_path, monkeypatch):
 
 def test_train_evaluate_compare(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a", "b"):
-        code, told = call("train", "cifar10-finetune-first", *TINY, "--out", f"runs/{name}")
-        assert code == 0 and "n = 360" in told and "validation" in told and "labels.json" in told
+    result = CliRunner().invoke(app, ["train", "cifar10-finetune-first", *TINY, "--out", "runs/a"])
+    assert result.exit_code == 0 and "n = 360" in result.stdout and "labels.json" in result.stdout
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("cifar10-finetune-first -> runs/a, on ") and len(lines) == 3
+    assert lines[1].startswith("fine-tune (1/2) epoch 1/1  loss ") and lines[2].startswith(
+        "head (2/2) epoch 1/1  loss "
+    )
+    assert all(line.endswith(" left") for line in lines[1:])
+    assert not {"\x1b", "\r"} & set(result.output), "it is no terminal"
+    exports = ["--set=export.folder=exports", '--set=export.formats=["keras"]']
+    code, events = events_of("train", "cifar10-finetune-first", *TINY, *exports, "--out", "runs/b")
+    kinds = ["devices", "start", "phase", "epoch", "phase", "epoch", "judged", "exported", "finished"]
+    assert code == 0 and [it["event"] for it in events] == kinds
+    for row, event in zip(read_history("runs/b/history.csv"), (events[3], events[5]), strict=True):
+        assert {key: value for key, value in row.items() if value is not None}.items() <= event.items()
+    assert events[-1]["test"].items() <= json.loads(Path("runs/b/metrics.json").read_text())["test"].items()
+    assert events[-2]["files"] == ["model.keras"] and Path(events[-2]["folder"], "model.keras").is_file()
     code, told = call("evaluate", "runs/a", "--split", "test")
     assert code == 0 and "test accuracy" in told and "precision" in told
+    code, [event] = events_of("evaluate", "runs/b")
+    assert code == 0 and event["event"] == "judged" and event["test"] == events[-1]["test"]
     code, told = call("compare", "runs/a", "runs/b")
     assert code == 0 and "SmallCNN" in told and "no difference shown (p = 1)" in told
     assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
@@ -183,7 +217,8 @@ def test_lr_find_prints_and_draws_a_rate_for_each_phase(tmp_path):
 
 def test_sweep_prints_every_setting_and_the_winner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = ["sweep", "cifar10-freeze-first", *TINY, "--set=export.formats=[]", "--over=train.batch_size=16,32"]
+    command = ["sweep", "cifar10-freeze-first", "--strategy=head-only", *TINY]
+    command += ["--set=export.formats=[]", "--over=train.batch_size=16,32"]
     with monkeypatch.context() as patch:
         patch.setattr("kerastl.sweeps.report", interrupted)
         code, told = call(*command)
@@ -224,6 +259,24 @@ slow = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"} & set(
 sys.exit(f"imported: {slow}" if slow else 0)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture
+def notebook_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()
+    yield shell
+    shell.restore_sys_module_state()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [("--sample --dry-run", "phase 2/2 head"), ("--strategy nope", "strategy: found 'nope'; valid: ")],
+)
+def test_a_script_is_run_from_a_notebook_without_a_traceback(arguments, told, notebook_shell, capsys):
+    notebook_shell.run_line_magic("run", f"{ROOT / 'scripts' / 'train_cifar10.py'} {arguments}")
+    out, err = capsys.readouterr()
+    assert told in out + err and "SystemExit" not in out + err and "Traceback" not in out + err
 
 
 SCRIPTS = [

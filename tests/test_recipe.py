@@ -95,6 +95,7 @@ MISTAKES = [
     ),
     (GOOD.split("[[phases]]")[0], ["phases: is missing", "strategy = NAME"]),
     ('strategy = "fulll"\n' + GOOD.split("[[phases]]")[0], ["strategy: found 'fulll'", "did you mean 'full'?"]),
+    (GOOD + '[train]\ntrackers = ["neptune"]', ["train.trackers.0: found 'neptune'", "valid: mlflow, wandb"]),
     ('name = "../../elsewhere"\n' + GOOD, ["name: found '../../elsewhere'", "files are named after it"]),
     (GOOD.replace('name = "one"', 'name = "a/b"'), ["phases.0: name: found 'a/b'"]),
     ("seed = 4_294_967_296\n" + GOOD, ["seed: found 4294967296", "at most 4294967295"]),

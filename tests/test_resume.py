@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.deploy.export import FORMATS
+from kerastl.circumstances import timeless
+from kerastl.deploy.formats import FORMATS
 from kerastl.errors import KerastlError, UserError
 from kerastl.files import locked, write_json
 from kerastl.recipe import override
@@ -20,25 +21,18 @@ from kerastl.train.store import Store
 from kerastl.train.trackers import TRACKERS, Tracker
 
 pytestmark = pytest.mark.usefixtures("to_the_bit")
-TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
 
 
 class Killed(BaseException):
     """Nothing catches it on the way, as nothing catches SIGKILL."""
 
 
-def timeless(value):
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def gave(run):
+def gave(folder):
     """What is the same in two runs of a recipe: metrics but for times, weights, predictions."""
-    metrics = timeless(json.loads((run.folder / "metrics.json").read_text()))
-    with np.load(run.folder / "predictions_test.npz") as saved:
+    metrics = timeless(json.loads((folder / "metrics.json").read_text()))
+    with np.load(folder / "predictions_test.npz") as saved:
         predictions = saved["probabilities"]
-    weights = keras.models.load_model(run.folder / "model.keras").get_weights()
+    weights = keras.models.load_model(folder / "model.keras").get_weights()
     return metrics, [predictions, *weights]
 
 
@@ -54,37 +48,35 @@ TOLD = {}  # by the run of a tracker: the epochs it was told of
 def diary(name, parameters, known):
     """A tracker that remembers."""
     run = known or str(len(TOLD))
-    tells = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: TOLD.setdefault(run, []).append(epoch))
-    return run, "here", tells
+    told = TOLD.setdefault(run, [])
+    return run, "here", keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: told.append(epoch))
 
 
 @pytest.fixture(scope="module")
 def spec(tiny, tmp_path_factory):
-    changes = {
-        "train.deterministic": True,
-        "train.batch_size": 16,
-        "train.epochs_scale": 0.5,
-        "train.trackers": ["wandb"],
-    }
+    changes = {"train.deterministic": True, "train.batch_size": 16, "train.epochs_scale": 0.5}
+    changes |= {"train.trackers": ["wandb"], "export.folder": str(tmp_path_factory.mktemp("exports"))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TRACKERS, "wandb", Tracker(diary, lambda *_: None, lambda *_: None))
-        yield _spec(tiny, tmp_path_factory, changes)
-
-
-def _spec(tiny, tmp_path_factory, changes):
-    return tiny("cifar10-freeze-first", **changes, **{"export.folder": str(tmp_path_factory.mktemp("exports"))})
+        yield tiny("cifar10-freeze-first", **changes)
 
 
 @pytest.fixture(scope="module")
-def left_alone(spec, tmp_path_factory):
-    return gave(train(spec, tmp_path_factory.mktemp("alone") / "run"))
+def alone(spec, tmp_path_factory):
+    """The folder of a run that was never killed."""
+    return train(spec, tmp_path_factory.mktemp("alone") / "run").folder
 
 
-def test_the_same_recipe_gives_the_same_metrics(spec, left_alone, tmp_path):
-    """By way of the recipe.toml of a run, too; with features that the cache has; in an empty folder that is "resumed"."""
-    assert_same(gave(train(spec, tmp_path / "first")), left_alone)
+@pytest.fixture(scope="module")
+def left_alone(alone):
+    return gave(alone)
+
+
+def test_the_same_recipe_gives_the_same_metrics(alone, left_alone, tmp_path):
+    """By way of the recipe.toml of a run; in an empty folder that is "resumed"."""
     (tmp_path / "second").mkdir()
-    assert_same(gave(train(str(tmp_path / "first" / "recipe.toml"), tmp_path / "second", resume=True)), left_alone)
+    run = train(str(alone / "recipe.toml"), tmp_path / "second", resume=True)
+    assert_same(gave(run.folder), left_alone)
 
 
 def dies(function, before=True):
@@ -118,7 +110,8 @@ def test_killed_and_resumed(spec, left_alone, tmp_path, monkeypatch, where):
         patch.setattr(place, name, dies(getattr(place, name), before))
         train(spec, tmp_path / "run")
     run = train(spec, tmp_path / "run", resume=True)
-    assert_same(gave(run), left_alone)
+    assert_same(gave(run.folder), left_alone)
+    assert list(TOLD.values())[-1] == [1, 2, 3], "all of it in one run of the tracker"
     assert not any(path.name.startswith(".") or path.name == "state" for path in run.folder.iterdir())
 
 
@@ -129,9 +122,10 @@ def test_killed_in_an_export_and_a_finished_run_is_given_back(spec, left_alone, 
         )
         train(spec, tmp_path / "run")
     run = train(spec, tmp_path / "run", resume=True)
-    assert_same(gave(run), left_alone)
+    assert_same(gave(run.folder), left_alone)
     assert sorted(path.name for path in run.exports.iterdir()) == [
         "README.md",
+        "export.json",
         "labels.json",
         "model.h5",
         "model.keras",
@@ -142,7 +136,7 @@ def test_killed_in_an_export_and_a_finished_run_is_given_back(spec, left_alone, 
     assert again.metrics == json.loads(json.dumps(run.metrics)) and again.exports == run.exports
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_asked_to_stop_it_keeps_its_state_and_goes_on(spec, left_alone, tmp_path, monkeypatch, signum):
     class Interrupting(fit.PhaseProgress):
         def on_train_batch_end(self, batch, logs=None):
@@ -160,14 +154,15 @@ def test_asked_to_stop_it_keeps_its_state_and_goes_on(spec, left_alone, tmp_path
     assert stopped.value.signum == signum
     assert state.load(tmp_path / "run" / state.STEP)[1]["step"] == 2
     monkeypatch.setattr(steps, "CALL", 1)
-    assert_same(gave(train(spec, tmp_path / "run", resume=True)), left_alone)
+    assert_same(gave(train(spec, tmp_path / "run", resume=True).folder), left_alone)
 
 
-def test_a_second_signal_ends_at_once():
-    with stop_signals(at_once=False) as stop, pytest.raises(Stopped, match="stopped by SIGTERM"):
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.asked == signal.SIGTERM
-        os.kill(os.getpid(), signal.SIGTERM)
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(signum):
+    with stop_signals(at_once=False) as stop, pytest.raises(Stopped, match=f"stopped by {signum.name}"):
+        os.kill(os.getpid(), signum)
+        assert stop.asked == signum
+        os.kill(os.getpid(), signum)
 
 
 @pytest.fixture(scope="module")

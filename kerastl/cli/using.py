@@ -130,7 +130,7 @@ def export(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="keras, h5, saved_model, onnx, litert, litert-float16, litert-int8 (default: the recipe's).",
+            help="As keras,onnx,litert-int8; `kerastl keys` lists them, under export.formats (default: the recipe's).",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go (default: where the recipe says).")] = None,

@@ -61,7 +61,7 @@ def report(run, data=None, model=None):
         spec=spec,
         start=STARTS.get(spec.model.weights, ("with the weights of", Path(spec.model.weights).name)),
         plan_text=(folder / "plan.txt").read_text(encoding="utf-8"),
-        figures=_figures(metrics, rows),
+        figures=_figures(metrics, rows, spec),
         classes=_classes(metrics.get("test")),
         confusion=_confusion(metrics.get("test"), "test.confusion", _names(metrics.get("test"))),
         coarse=_coarse(metrics.get("test")),
@@ -88,11 +88,12 @@ def look_up(table, key):
     return table
 
 
-def _figures(metrics, rows):
+def _figures(metrics, rows, spec):
     """Curves, and of the test split what its calibration says."""
     kept = {phase["name"]: phase["best_epoch"] for phase in metrics["phases"]}
     drawn = {quantity: figures.draw_quantity(rows, quantity, kept) for quantity in ("accuracy", "loss")}
-    drawn["rates"] = figures.draw_rates_of_groups(rows)
+    if "plan" in metrics:
+        drawn["rates"] = figures.draw_rates(rows, metrics["plan"], spec.phases)
     test = metrics.get("test", {})
     if "calibration" in test:
         tempered = test["calibration"].get("tempered")

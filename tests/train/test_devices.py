@@ -74,7 +74,7 @@ def arguments(folder, **changes):
 
 
 WAYS = {
-    "one device": lambda folder: launch(1, arguments(folder)),
+    "one device": lambda folder: CliRunner().invoke(app, arguments(folder), catch_exceptions=False),
     "two replicas": lambda folder: subprocess.run(
         [sys.executable, "-c", TWO_DEVICES, *arguments(folder, **{"train.devices": "cpu"})], check=True
     ),
@@ -231,6 +231,7 @@ def test_several_workers_on_another_keras_are_refused(monkeypatch):
         multi_worker.mended(keras.Sequential(), Several())
 
 
+@pytest.mark.slow
 def test_keras_still_needs_to_be_mended():
     """When this fails, keras issue 20585 has been closed: kerastl/train/multi_worker.py can go."""
     script = """

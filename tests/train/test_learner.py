@@ -48,7 +48,7 @@ def fitted(recipe, data, folder):
 
 PHASES = [
     ({"trainable": "head"}, "features"),
-    ({"trainable": ["stage4", "head"]}, "block_12_add"),
+    pytest.param({"trainable": ["stage4", "head"]}, "block_12_add", marks=pytest.mark.slow),
     ({"trainable": {"last_layers": 3}}, "block_16_depthwise_relu"),
 ]
 
@@ -152,14 +152,13 @@ def test_a_phase_at_another_size(tiny, digits, tmp_path):
         {"name": "small", "trainable": "all", "epochs": 1, "optimizer": sgd, "image_size": 32},
         {"name": "large", "trainable": "head", "epochs": 2, "optimizer": sgd},
     ]
-    recipe = tiny(
-        phases=phases, **{**MOBILE, "model.image_size": 64, "model.weights": "none", "train.epochs_scale": 1.0}
-    )
+    recipe = tiny(phases=phases, **{"model.image_size": 64, "train.epochs_scale": 1.0})
     before = prepared(recipe, digits)[0]
     model, rows, plans, _ = fitted(recipe, digits, tmp_path)
     assert model.get_layer("resize").height == 64 and model.output_shape == (None, 10)
-    assert np.abs(model.get_layer("Conv1").get_weights()[0] - before.get_layer("Conv1").get_weights()[0]).max() > 0
-    assert plans[1].frontier.shape == (1280,) and len(rows) == 3
+    first = "block1_conv"
+    assert np.abs(model.get_layer(first).get_weights()[0] - before.get_layer(first).get_weights()[0]).max() > 0
+    assert plans[1].frontier.shape == (512,) and len(rows) == 3
     scores = model.evaluate(
         digits.validation.pixels, keras.utils.to_categorical(digits.validation.labels, 10), verbose=0
     )

@@ -20,10 +20,21 @@ from kerastl.train.precision import faster_precision, precision, set_precision
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype("float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
+    """Every test leaves it as it was."""
     keras.utils.set_random_seed(0)
     return build_model(ModelSpec("MobileNetV2", "glyphs", 48, options={"alpha": 0.35}), (32, 32, 3), 5)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return build_model(ModelSpec("SmallCNN", "none", 32), (32, 32, 3), 5)
+
+
+@pytest.fixture(scope="module")
+def larger():
+    return build_model(ModelSpec("SmallCNN", "none", 64), (32, 32, 3), 5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -70,7 +81,7 @@ def test_a_file_is_float32_whatever_it_was_trained_in(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(("narrow", "chosen"), [(0.5, "mixed_bfloat16"), (0.95, "float32"), (2.0, "float32")])
-def test_auto_takes_what_is_faster_by_a_tenth(model, monkeypatch, narrow, chosen):
+def test_auto_takes_what_is_faster_by_a_tenth(small, larger, monkeypatch, narrow, chosen):
     asked = []
 
     def seconds(model, batch, training, policies):
@@ -80,27 +91,26 @@ def test_auto_takes_what_is_faster_by_a_tenth(model, monkeypatch, narrow, chosen
     monkeypatch.setattr(module, "step_seconds", seconds)
     monkeypatch.setattr(module, "_device", lambda: "CPU")
     for _ in range(2):
-        assert faster_precision("auto", model, IMAGES, training=True) == chosen
+        assert faster_precision("auto", small, IMAGES, training=True) == chosen
     assert asked == [("float32", "mixed_bfloat16")], "measured once"
-    faster_precision("auto", model, IMAGES[:2], training=True)
-    faster_precision("auto", model, IMAGES, training=False)
-    larger = build_model(ModelSpec("MobileNetV2", "none", 64, options={"alpha": 0.35}), (32, 32, 3), 5)
+    faster_precision("auto", small, IMAGES[:2], training=True)
+    faster_precision("auto", small, IMAGES, training=False)
     faster_precision("auto", larger, IMAGES, training=True)
     assert len(asked) == 4, "another batch, no gradients or another size is another question"
 
 
-def test_auto_really_measures_and_leaves_the_model_as_it_was(model, tmp_path):
-    before = model.get_weights()
-    assert faster_precision("auto", model, IMAGES, training=True) in ("float32", "mixed_bfloat16", "mixed_float16")
-    assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True)), "statistics too"
+def test_auto_really_measures_and_leaves_the_model_as_it_was(small, tmp_path):
+    before = small.get_weights()
+    assert faster_precision("auto", small, IMAGES, training=True) in ("float32", "mixed_bfloat16", "mixed_float16")
+    assert all((old == new).all() for old, new in zip(before, small.get_weights(), strict=True)), "statistics too"
     (answers,) = json.loads(Path(module._file()).read_text()).values()
     assert answers.endswith(("32", "16"))
 
 
-def test_a_damaged_answer_is_measured_again(model):
+def test_a_damaged_answer_is_measured_again(small):
     module._file().parent.mkdir(parents=True)
     module._file().write_text("{")
-    assert faster_precision("auto", model, IMAGES, training=False).endswith(("32", "16"))
+    assert faster_precision("auto", small, IMAGES, training=False).endswith(("32", "16"))
 
 
 def test_what_is_asked_for_is_not_measured(model, monkeypatch):
