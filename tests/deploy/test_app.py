@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 import kerastl
 from kerastl.deploy import server
 from kerastl.deploy.app import plain
+from kerastl.errors import MissingExtra
 
 EVIL = "![x](https://example.com/x.png) :red[$a$] <img src=https://example.com/y.png>"
 
@@ -116,6 +118,12 @@ def test_the_server_s_settings_are_streamlit_s(host, allowed):
     for name in flags:
         config.get_option(name)  # raises where there is no such setting
     assert ("server.allowedHosts" in flags) == allowed and flags["server.address"] == host
+
+
+def test_without_streamlit_it_says_what_to_install(models, monkeypatch):
+    monkeypatch.setitem(sys.modules, "streamlit.web.bootstrap", None)
+    with pytest.raises(MissingExtra, match=r'pip install "kerastl\[app\]"'):
+        server.serve(models)
 
 
 def test_pinned_streamlit_clears_keras_after_every_answer():
