@@ -178,6 +178,11 @@ def test_copies_and_doubted_labels_are_shown(made, tmp_path):
     assert shown["trust.suspects.shown.1.probability"] == 0.75
 
 
+def test_near_copies_that_were_not_looked_for(made, tmp_path, no_data):
+    page = changed(made, tmp_path, lambda metrics: metrics["trust"]["test"].update(exact=0, near=None))
+    assert "trust.test.near" not in {key for key, *_ in page.numbers}
+
+
 def test_exports_that_were_timed_and_judged(made, tmp_path, no_data):
     def time(metrics):
         for row in metrics["exports"].values():
