@@ -106,7 +106,9 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
         if spec.evaluate.report and score_test:
-            report(folder, data, run.model)
+            page = report(folder, data, run.model)
+            if run.exports:
+                write_text(run.exports / page.name, page.read_text(encoding="utf-8"))  # so that `kerastl app` has it too
         forget(folder)
     return run
 

@@ -119,7 +119,8 @@ def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
 def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
     settings = {
         "baseline": {"strategy": "head-only", "model.head.widths": [8]},
-        "export.formats": [],
+        "export.formats": ["keras"],
+        "export.folder": str(tmp_path / "exports"),
         "evaluate.report": True,
     }
     run = train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
@@ -128,6 +129,7 @@ def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
     assert run.baseline.recipe.model.head.widths == (8,) and run.baseline.exports is None
     assert run.baseline.metrics["test"]["n"] == run.metrics["test"]["n"]
     page = (tmp_path / "run" / "report.html").read_text()
+    assert page == (run.exports / "report.html").read_text()
     assert "Against the baseline" in page and 'data-key="baseline/metrics.json:test.accuracy"' in page
     assert "Against the baseline" not in (tmp_path / "run" / "baseline" / "report.html").read_text()
 

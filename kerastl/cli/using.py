@@ -75,9 +75,10 @@ def show_app(
     """Open a web page on which pictures are dropped and answers appear; nothing leaves this machine."""
     with errors_shown(debug):
         start_tensorflow()
+        from kerastl.deploy.gallery import models_in
         from kerastl.deploy.server import serve
 
-        typer.echo(f"http://{host}:{port} shows the models of {models}; Ctrl-C ends it", err=True)
+        typer.echo(f"http://{host}:{port} shows {', '.join(models_in(models))}; Ctrl-C ends it", err=True)
         serve(models, host, port)
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerastl.data.images import Images
 from kerastl.data.load import load
 from kerastl.errors import KerastlError, UserError
+from kerastl.model.cut import made_by, tensors
 from kerastl.model.graph import FEATURES
 from kerastl.recipe import recipe
 from kerastl.train.features import Pass, Trunk, cached_features
@@ -125,9 +126,9 @@ def most_similar(asked, features, count):
         Two arrays of shape (n, min(count, m)): places, and cosines, the largest first; of equal ones the first place.
 
     Example:
-        >>> places, cosines = most_similar(np.array([[0.0, 2.0]]), np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]]), 2)
-        >>> places.tolist(), cosines.round(2).tolist()
-        ([[1, 2]], [[1.0, 0.71]])
+        >>> places, cosines = most_similar(np.array([[0.0, 2.0]]), np.array([[0.0, -1.0], [5.0, 0.0], [0.0, 3.0]]), 2)
+        >>> places.tolist(), cosines.tolist()
+        ([[2, 1]], [[1.0, 0.0]])
     """
     directions = _directions(asked)
     places, cosines = np.zeros((len(asked), 0), np.int64), np.zeros((len(asked), 0), np.float32)
@@ -148,12 +149,12 @@ def _directions(rows):
 
 def _features_of(model):
     """What the head sees: the layer `features`, or whatever the last dense layer reads."""
-    layers = {layer.name: layer for layer in model.layers}
-    if FEATURES in layers:
-        return layers[FEATURES].output
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    made = tensors(model)
+    if FEATURES in made:
+        return made[FEATURES]
+    dense = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if not dense:
         raise UserError(
             f"{model.name}: has neither a layer named features nor a dense one; expected what tells images apart"
         )
-    return dense[-1].input
+    return made_by(made[dense[-1]])[1][0]
