@@ -27,10 +27,13 @@ def start_tensorflow():
     if LEVEL in os.environ:
         return _devices()
     os.environ[LEVEL] = "2"
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # retracing, and that .h5, which was asked for, is legacy
     with stderr_set_aside():
-        return _devices()
+        told = _devices()
+    import tensorflow as tf
+
+    for logger in (tf.get_logger(), logging.getLogger("absl")):  # in a notebook TensorFlow sets a level of its own
+        logger.setLevel(logging.ERROR)  # retracing, and that .h5, which was asked for, is legacy
+    return told
 
 
 @contextlib.contextmanager

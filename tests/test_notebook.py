@@ -44,14 +44,17 @@ def shown(cell, kind="text/plain"):
 
 
 @pytest.mark.slow
-def test_it_runs_from_top_to_bottom(notebook, tmp_path):
+def test_it_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
     """In a kernel of its own, as a reader's; what is written goes into the folder it runs in."""
     tagged(notebook, "parameters").source += f"\nCHANGES = {LESS}"
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")  # of these tests: a reader has none
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert not tagged(notebook, "install").outputs
+    printed = [it for cell in notebook.cells for it in cell.get("outputs", ()) if it.output_type == "stream"]
+    assert not [it.text for it in printed if it.name == "stderr" or "tensorflow" in it.text]
     (curves,) = shown(tagged(notebook, "curves"), "image/png")
     (page,) = shown(tagged(notebook, "report"), "text/html")
-    assert len(curves) > 1000 and page.count('"') == 6 and "quickstart" in page
+    assert len(curves) > 1000 and page.count('"') == 8 and "quickstart" in page
     assert (tmp_path / "runs" / "notebook" / "report.html").is_file()
     told = shown(tagged(notebook, "predict"))
     assert len(re.findall(r"^ *\d+\.\d%  \w+$", told, re.MULTILINE)) == 3

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kerastl.cli import completion
 from kerastl.cli.options import Debug, app, as_row, best_of, broken_told, end_with, errors_shown, short
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
@@ -132,6 +133,7 @@ def export(
         typer.Option(
             metavar="A,B,C",
             help="As keras,onnx,litert-int8; `kerastl keys` lists them, under export.formats (default: the recipe's).",
+            autocompletion=completion.formats,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go (default: where the recipe says).")] = None,
