@@ -107,10 +107,8 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
         if spec.evaluate.report and score_test:
             page = report(folder, data, run.model)
-            if run.exports:
-                write_text(
-                    run.exports / page.name, page.read_text(encoding="utf-8")
-                )  # so that `kerastl app` has it too
+            if run.exports:  # so that `kerastl app` has it too
+                write_text(run.exports / page.name, page.read_text(encoding="utf-8"))
         forget(folder)
     return run
 
