@@ -211,10 +211,11 @@ def judge_again(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
-    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
-    tell("judged", run=str(folder), **headline({split: report.to_dict()}))
-    return report, copies and without_copies(copies, data, probabilities)
+    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
+    copies = copies and without_copies(copies, data, probabilities)
+    tell("judged", run=str(folder), **headline({split: report.to_dict(), "trust": {"test": copies}}))
+    return report, copies
 
 
 def _read(folder, spec):

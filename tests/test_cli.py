@@ -64,6 +64,7 @@ def test_help_names_every_command():
             "report",
             "sweep",
             "compare",
+            "explain",
             "predict",
             "export",
         )

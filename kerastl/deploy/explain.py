@@ -15,7 +15,7 @@ from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.gradcam import gradcam, overlay
 from kerastl.evaluate.plots import OKABE_ITO, named, save
-from kerastl.evaluate.similar import Neighbour, open_gallery
+from kerastl.evaluate.similar import Neighbour, open_lookalikes
 from kerastl.files import disk_told
 
 BATCH = 16
@@ -88,7 +88,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
     if class_name is not None and class_name not in classifier.class_names:
         raise UserError(f"class: found {class_name!r}; {strict.suggest(class_name, classifier.class_names)}")
     gradcam(classifier.model, np.zeros((0, *classifier.size, 3)), layer=layer)  # says now that there is no such layer
-    gallery = _gallery(classifier, similar) if neighbours else None
+    lookalikes = _lookalikes(classifier, similar) if neighbours else None
     if out is not None:
         with disk_told(out):
             Path(out).mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,9 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
     while some := list(itertools.islice(stream, BATCH)):
         sound = [(file, pixels) for file, pixels, error in some if not error]
         explained = iter(_explained(classifier, sound, class_name, layer, top))
-        similar_to = iter(gallery.neighbours([pixels for _, pixels in sound], neighbours) if gallery and sound else ())
+        similar_to = iter(
+            lookalikes.neighbours([pixels for _, pixels in sound], neighbours) if lookalikes and sound else ()
+        )
         for file, _, error in some:
             if error:
                 yield Explanation(file, error=error)
@@ -105,7 +107,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
             yield it if out is None else _drawn(it, Path(out), taken)
 
 
-def _gallery(classifier, run):
+def _lookalikes(classifier, run):
     """The training images to search, or None, with a warning."""
     own = classifier.path.parent
     if run is None and not (own / "recipe.toml").is_file():
@@ -116,7 +118,7 @@ def _gallery(classifier, run):
             stacklevel=4,
         )
         return None
-    return open_gallery(classifier.model, own if run is None else run)
+    return open_lookalikes(classifier.model, own if run is None else run)
 
 
 def _explained(classifier, sound, class_name, layer, top):

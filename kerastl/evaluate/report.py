@@ -154,15 +154,17 @@ def _pictures(folder, metrics, spec, data, model):
     try:
         data = data or load(spec.data, spec.model.image_size, spec.seed)
         with np.load(folder / "predictions_test.npz") as saved:
-            probabilities, labels = saved["probabilities"], saved["labels"]
+            probabilities = saved["probabilities"]
     except (KerastlError, OSError) as error:
         return {}, [f"No pictures: {_why(error)}"]
-    if not np.array_equal(data.test.labels, labels):
-        return {}, ["No pictures: the data that is there now is not the data this run was judged on."]
+    if metrics["data"].get("digests") != data.digests:
+        return {}, ["No pictures: the data that is there now is not the data this run was made with."]
     names = data.class_names
     shown = {
         "grid": pictures.true_and_false(data.test, probabilities, names, spec.seed),
-        "mistakes": pictures.answered(data.test, probabilities, names, pictures.surest_mistakes(labels, probabilities)),
+        "mistakes": pictures.answered(
+            data.test, probabilities, names, pictures.surest_mistakes(data.test.labels, probabilities)
+        ),
         "seen": pictures.as_the_network_sees_them(data, spec),
     }
     if trust := metrics.get("trust"):

@@ -41,7 +41,7 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Lookalikes:
     """Training images, with what a model makes of them.
 
     Args:
@@ -78,7 +78,7 @@ class Gallery:
         return Neighbour(self.images.name(place), label, cosine, self.images.pixels[[place]][0])
 
 
-def open_gallery(model, run):
+def open_lookalikes(model, run):
     """The training images of a run as a model sees them; features that are not in the cache yet are computed and kept.
 
     Args:
@@ -86,7 +86,7 @@ def open_gallery(model, run):
         run: folder of a run: its recipe says which images, in what precision, and how much room there is.
 
     Returns:
-        A `Gallery`.
+        A `Lookalikes`.
 
     Raises:
         UserError: no run there, images of another size than the model takes, or a model without features.
@@ -111,7 +111,7 @@ def open_gallery(model, run):
         raise KerastlError(
             f"{run}: the features of {len(data.train):,} training images are not kept; make room, or ask for none"
         )
-    return Gallery(data.train, data.class_names, features, trunk)
+    return Lookalikes(data.train, data.class_names, features, trunk)
 
 
 def most_similar(asked, features, count):

@@ -56,7 +56,8 @@ def find_copies(train, test, kind="near"):
         kind: exact, near (the same picture as well, not only the same file; then every image is read) or none.
 
     Returns:
-        `Copies`; None for none.
+        `Copies`; None for none. 60,000 images of 32 x 32 pixels in memory take three seconds of one core; of streamed images, near
+        copies take as long as decoding them once.
 
     Example:
         >>> from kerastl.data.images import Images

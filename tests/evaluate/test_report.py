@@ -128,16 +128,10 @@ def test_without_the_data_it_is_made_all_the_same_and_says_so(made, tmp_path, no
     assert any("No pictures: the images are not there" in text for text in alone.words)
 
 
-def test_other_data_than_the_run_had_is_not_shown(made, tmp_path):
-    shutil.copytree(made, tmp_path / "other")
-    with np.load(made / "predictions_test.npz") as saved:
-        np.savez(
-            tmp_path / "other" / "predictions_test.npz",
-            probabilities=saved["probabilities"],
-            labels=saved["labels"][::-1],
-        )
-    other = Page(report(tmp_path / "other").read_text())
-    assert not other.all("img") and any("not the data this run was judged on" in text for text in other.words)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_data_than_the_run_had_is_not_shown(made, tmp_path, split):
+    other = changed(made, tmp_path, lambda metrics: metrics["data"]["digests"].update({split: "of other images"}))
+    assert not other.all("img") and any("not the data this run was made with" in text for text in other.words)
 
 
 def test_without_the_model_only_grad_cam_is_missing(made, page, tmp_path):
@@ -182,6 +176,11 @@ def test_copies_and_doubted_labels_are_shown(made, tmp_path):
     shown = {key: value for key, value, _ in page.numbers}
     assert shown["trust.test.without_duplicates.accuracy"] == 0.125
     assert shown["trust.suspects.shown.1.probability"] == 0.75
+
+
+def test_near_copies_that_were_not_looked_for(made, tmp_path, no_data):
+    page = changed(made, tmp_path, lambda metrics: metrics["trust"]["test"].update(exact=0, near=None))
+    assert "trust.test.near" not in {key for key, *_ in page.numbers}
 
 
 def test_exports_that_were_timed_and_judged(made, tmp_path, no_data):
