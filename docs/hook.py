@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import griffe
 import typer
@@ -12,17 +13,31 @@ from kerastl.cli import app
 from kerastl.model.backbones import TABLE
 from kerastl.recipe import STRATEGIES, keys, strategy_names
 
-MOVED = {"../SECURITY.md": "security.md"}  # what stands above docs/ for a reader of the checkout
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")  # to what lies above docs/
 
 
 def on_page_markdown(markdown, **_):
-    """Put what is generated where a page says so: <!-- generated: keys -->."""
-    for above, page in MOVED.items():
-        markdown = markdown.replace(f"({above})", f"({page})")
+    """Put what is generated where a page says so: <!-- generated: keys -->, <!-- README: runs -->."""
     for name, make in GENERATED.items():
         mark = f"<!-- generated: {name} -->"
         markdown = markdown.replace(mark, make()) if mark in markdown else markdown
-    return markdown
+    markdown = re.sub(r"<!-- README: (\w+) -->", lambda mark: section(mark[1]), markdown)
+    return LINK.sub(relinked, markdown)
+
+
+def section(name):
+    """What stands in the README between <!-- name --> and <!-- /name -->, with links as from docs/."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", readme, re.DOTALL)
+    return re.sub(r"\]\((?!https?:|#)", "](../", found)
+
+
+def relinked(link):
+    """A link to the page that a file has here; to the name of one that has none."""
+    text, target = link.groups()
+    page = target.removeprefix("docs/") if target.startswith("docs/") else PAGES.get(target)
+    return f"[{text}]({page})" if page else f"{text} ({code(target)})"
 
 
 def on_page_content(html, **_):
@@ -94,11 +109,13 @@ def code(text):
     return f"`{text}`"
 
 
+PAGES = {"SECURITY.md": "security.md"}
 GENERATED = {
     "api": public_names,
     "backbones": backbones,
     "commands": commands,
     "keys": all_keys,
     "recipes": recipes,
+    "security": (ROOT / "SECURITY.md").read_text,
     "strategies": strategies,
 }

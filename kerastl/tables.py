@@ -75,7 +75,11 @@ def print_doctor(found):
     rows = [(it["what"], it["path"], _gigabytes(it["bytes"]), _gigabytes(it["free"])) for it in found["places"]]
     print_table(("kept there", "folder", "holds", "disk has left"), rows)
     extras = (found["packages"] or {"extras": {}})["extras"]
-    print_table(("extra", "there"), [(name, f"no: {', '.join(it)}" if it else "yes") for name, it in extras.items()])
+    rows = [
+        (name, ", ".join(it) or "nothing", f'pip install "kerastl[{name}]"' if it else "")
+        for name, it in extras.items()
+    ]
+    print_table(("extra", "missing", "remedy"), rows)
     if speed := found["speed"]:
         typer.echo(
             f"{speed['network']} at {speed['image_size']} pixels, random weights, batch {speed['batch']}, {speed['precision']}: "
