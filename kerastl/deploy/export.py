@@ -81,8 +81,8 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
     if failed:
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
-            f"{folder}: not kept, because it could not be proven equal to the model in memory: {'; '.join(failed)}. "
-            f"In place: {in_place}. To leave a format out: --set export.formats='[\"keras\"]'"
+            f"{folder}: not kept, because it was not proven to answer as the model in memory does: {'; '.join(failed)}. "
+            f"In place: {in_place}. A format can be left out (export.formats, --formats)"
         )
     return kept
 

@@ -41,8 +41,9 @@ def export_run(folder, formats=None, out=None, temperature=None):
         0.0022
     """
     folder = Path(folder)
-    if not (folder / "model.keras").is_file() or not (folder / "metrics.json").is_file():
-        raise UserError(f"{folder}: no finished run; expected a folder with model.keras and metrics.json")
+    needed = ("model.keras", "recipe.toml", "metrics.json", LABELS)
+    if missing := [name for name in needed if not (folder / name).is_file()]:
+        raise UserError(f"{folder}: no finished run, as it has no {missing[0]}; expected {', '.join(needed)}")
     spec = recipe(folder / "recipe.toml")
     formats = spec.export.formats if formats is None else tuple(formats)
     if not formats:

@@ -41,7 +41,7 @@ def test_the_command_prints_a_table(finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nowhere"], "nowhere: no finished run; expected a folder with model.keras and metrics.json"),
+        (["nowhere"], "nowhere: no finished run, as it has no model.keras; expected model.keras, recipe.toml"),
         (["RUN", "--formats", "onx"], "found 'onx'; did you mean 'onnx'?"),
     ],
 )
