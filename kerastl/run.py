@@ -108,7 +108,9 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         if spec.evaluate.report and score_test:
             page = report(folder, data, run.model)
             if run.exports:
-                write_text(run.exports / page.name, page.read_text(encoding="utf-8"))  # so that `kerastl app` has it too
+                write_text(
+                    run.exports / page.name, page.read_text(encoding="utf-8")
+                )  # so that `kerastl app` has it too
         forget(folder)
     return run
 
