@@ -147,7 +147,10 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     tell("start", run=str(folder), **told, steps=sum(it.steps for it in plans))
     with tracked(spec, folder) as followers:
         seen_by = [followers.epochs, *([on_epoch] if on_epoch else [])]
+        here = time.perf_counter()
         phases = fit(model, data, spec, plans, groups, folder, resume, lambda rows: [see(rows) for see in seen_by])
+        here = time.perf_counter() - here
+        began -= max(0.0, sum(it["seconds"] for it in phases) - here)  # what processes spent that were killed
         save_keras(model, folder / "model.keras", spread(data.train, PROOF))
         metrics = judge_splits(model, data, spec, folder, phases, score_test)
         labels = _labels(data, metrics["temperature"])

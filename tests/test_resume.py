@@ -29,7 +29,9 @@ class Killed(BaseException):
 
 def gave(folder):
     """What is the same in two runs of a recipe: metrics but for times, weights, predictions."""
-    metrics = timeless(json.loads((folder / "metrics.json").read_text()))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["seconds"] >= sum(phase["seconds"] for phase in metrics["phases"]) - 1, "killed processes count"
+    metrics = timeless(metrics)
     with np.load(folder / "predictions_test.npz") as saved:
         predictions = saved["probabilities"]
     weights = keras.models.load_model(folder / "model.keras").get_weights()

@@ -110,7 +110,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
 def _lookalikes(classifier, run):
     """The training images to search, or None, with a warning."""
     own = classifier.path.parent
-    if run is None and not (own / "recipe.toml").is_file():
+    if run is None and not (classifier.path.exists() and (own / "recipe.toml").is_file()):
         warnings.warn(
             f"no similar training images, as {classifier.path} is not in a run folder; to see some, name the run that has them "
             "(--similar RUN)",
@@ -136,11 +136,12 @@ def _explained(classifier, sound, class_name, layer, top):
 
 
 def _drawn(it, out, taken):
-    """The same explanation with its picture: NAME.png, and NAME-2.png for the next image of that name."""
-    name = Path(it.file).stem
+    """The same explanation with its picture: NAME-explained.png, and NAME-explained-2.png for the next image of that name."""
+    name = f"{Path(it.file).stem}-explained"  # should the images stand in the same folder
     taken[name] += 1
     path = out / (f"{name}.png" if taken[name] == 1 else f"{name}-{taken[name]}.png")
-    draw_explanation(it, path)
+    with disk_told(out):
+        draw_explanation(it, path)
     return replace(it, picture=path)
 
 
@@ -161,7 +162,7 @@ def draw_explanation(it, path):
     _draw_image(evidence, overlay(large, it.heatmap), f"evidence for {it.explained}")
     _draw_answer(answer, it)
     for row in below:
-        row.suptitle("training images that look most alike to the model", fontsize=10)
+        row.suptitle("training images that are most alike to the model", fontsize=10)
         for axes, near in zip(row.subplots(1, len(it.neighbours), squeeze=False)[0], it.neighbours, strict=True):
             colour = OKABE_ITO["right" if near.label == it.classes[0] else "wrong"]
             title = f"{near.label} {near.similarity:.2f}\n{named('train', near.image)}"

@@ -1,6 +1,7 @@
 """Explanations: the answer, its evidence and what looks alike, for what is sound; in pictures and in lines of JSON."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_explained_as_predicted_and_drawn(finished, opened, scans, tmp_path, mon
         np.testing.assert_array_equal(it.pixels, pixels[place])
         np.testing.assert_allclose(it.heatmap, heat[place], atol=1e-5)
         assert it.neighbours[0].image == place and len(it.neighbours) == 3
-    assert [it.picture.name for it in sound] == ["0.png", "2.png", "0-2.png"]
+    assert [it.picture.name for it in sound] == ["0-explained.png", "2-explained.png", "0-explained-2.png"]
     for it in sound:
         with Image.open(it.picture) as picture:
             assert picture.format == "PNG" and picture.size[0] > 1000
@@ -75,8 +76,11 @@ def test_an_export_says_how_to_get_neighbours(finished, scans, tmp_path):
     assert it.neighbours[0].image == 0
 
 
-def test_a_model_in_memory(finished):
+def test_a_model_in_memory(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
     pixels = load(finished.recipe.data, 32).test.pixels[:2]
+    with pytest.warns(KerastlWarning, match="not in a run folder"):
+        assert explain(finished.model, pixels[:1])[0].neighbours == (), "the run one happens to stand in is not asked"
     told = explain(finished.model, pixels, neighbours=0, top=1)
     assert [it.file for it in told] == ["image 0", "image 1"] and told[0].classes[0].startswith("class ")
 
@@ -105,11 +109,10 @@ def test_a_line_for_each_image_and_1_for_a_broken_one(finished, scans, tmp_path)
     assert set(rows[1]) == {"file", "error"}
     assert len(rows[0]["predictions"]) == 3 and rows[0]["explained"] == rows[0]["predictions"][0]["class"]
     assert rows[0]["similar"][0]["image"] == 0 and rows[0]["similar"][0]["similarity"] == pytest.approx(1, abs=1e-4)
-    assert rows[0]["picture"] == str(out / "0.png") and {path.name for path in out.iterdir()} == {
-        "0.png",
-        "2.png",
-        "0-2.png",
-    }
+    assert [row.get("picture") and Path(row["picture"]) for row in rows if "error" not in row] == [
+        out / f"{name}.png" for name in ("0-explained", "2-explained", "0-explained-2")
+    ]
+    assert len(list(out.iterdir())) == 3
 
 
 def test_the_command_says_how_to_get_neighbours(finished, scans, tmp_path):
