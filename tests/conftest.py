@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from small import TINY
 
 from kerastl.recipe import recipe
 
@@ -27,23 +28,6 @@ def nothing_at_home(monkeypatch, tmp_path_factory):
     empty = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("KERAS_HOME", str(empty))
     monkeypatch.setenv("TFDS_DATA_DIR", str(empty))
-
-
-TINY = {
-    "data.name": "digits",
-    "data.limit": 64,
-    "data.validation": 0.25,
-    "data.repeat": 1,
-    "model.backbone": "SmallCNN",
-    "model.weights": "none",
-    "model.image_size": 32,
-    "model.features": "avg",
-    "model.options": {},
-    "train.batch_size": 32,
-    "train.epochs_scale": 0.001,
-    "train.learning_rate_scale": 1.0,
-    "evaluate.report": False,
-}
 
 
 @pytest.fixture(scope="session")

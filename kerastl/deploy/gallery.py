@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from kerastl.data.decode import as_rgb, decode, opened
 from kerastl.data.digits import load_digits
-from kerastl.data.images import as_rgb, decode, opened
 from kerastl.data.walk import images_below, is_litter
 from kerastl.deploy.predict import Prediction, predict
 from kerastl.deploy.runtimes import LABELS, holds_model

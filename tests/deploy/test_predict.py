@@ -16,6 +16,7 @@ from kerastl.data.decode import decode
 from kerastl.deploy.predict import predict, predict_stream
 from kerastl.deploy.runtimes import open_model
 from kerastl.errors import UserError
+from kerastl.evaluate.calibration import with_temperature
 
 TURNED = 6  # EXIF: show me a quarter to the right
 
@@ -66,6 +67,7 @@ def test_every_kind_of_file_answers_as_the_model_in_memory(everywhere, finished,
     expected = finished.model.predict(pixels, verbose=0)
     if flip:
         expected = (expected + finished.model.predict(pixels[:, :, ::-1], verbose=0)) / 2
+    expected = with_temperature(expected, finished.metrics["temperature"]["value"] or 1.0)
     for path in everywhere:
         answers = predict(path, scans, top=None, batch=4, flip=flip)
         assert [it.file for it in answers] == names, path

@@ -8,12 +8,14 @@ import pytest
 
 from kerastl.deploy.runtimes import open_model
 from kerastl.errors import UserError
+from kerastl.evaluate.calibration import with_temperature
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
 
 def test_a_run_folder_and_its_exports_answer_alike(finished):
-    expected = finished.model.predict(PIXELS, verbose=0)
+    temperature = finished.metrics["temperature"]["value"] or 1.0
+    expected = with_temperature(finished.model.predict(PIXELS, verbose=0), temperature)
     for path in (finished.folder, finished.exports, *(finished.exports / name for name in ("model.h5", "saved_model"))):
         opened = open_model(path)
         np.testing.assert_allclose(opened.answer(PIXELS), expected, atol=1e-5)

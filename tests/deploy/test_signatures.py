@@ -8,7 +8,7 @@ import tensorflow as tf
 from exported import LABELS, PIXELS
 from PIL import Image
 
-from kerastl.data.images import decode
+from kerastl.data.decode import decode
 from kerastl.deploy.export import export
 from kerastl.deploy.signatures import decode_batch
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY
+from small import TINY
 from typer.testing import CliRunner
 
 from kerastl import launch as launching
