@@ -9,18 +9,20 @@ Importing kerastl imports neither TensorFlow nor Keras; the functions do when th
 
 import importlib
 
-# The rooms `train` and `evaluate` are imported first (they are empty but for their docstrings), so that the functions of the
-# same names below, which users call, are what the names mean from then on.
-from kerastl import evaluate as _room_evaluate  # noqa: F401
-from kerastl import train as _room_train  # noqa: F401
+# The rooms `train` and `evaluate` are imported first and their names set free: from then on these are the functions of `_LAZY`,
+# whichever module of the rooms is imported.
+from kerastl import evaluate, train
 from kerastl.errors import KerastlError, RecipeError, UserError
 from kerastl.recipe import Phase, Recipe, recipe
 from kerastl.recipe import names as recipes
 
 __version__ = "0.1.0"
+del evaluate, train
 
 # Public name -> where it lives. Looked up when first used, so that TensorFlow waits until then.
 _LAZY = {
+    "train": "kerastl.run",
+    "evaluate": "kerastl.run",
     "Run": "kerastl.run",
     "dry_run": "kerastl.preview",
     "tune_speed": "kerastl.preview",
@@ -32,33 +34,29 @@ _LAZY = {
     "fit": "kerastl.train.fit",
     "judge": "kerastl.evaluate.metrics",
     "compare": "kerastl.evaluate.compare",
+    "report": "kerastl.evaluate.report",
+    "gradcam": "kerastl.evaluate.gradcam",
     "export": "kerastl.deploy.export",
+    "export_run": "kerastl.deploy.of_run",
+    "explain": "kerastl.deploy.explain",
+    "open_model": "kerastl.deploy.runtimes",
+    "predict": "kerastl.deploy.predict",
+    "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",
+    "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
     "speaking": "kerastl.voice",
 }
 __all__ = [
-    "KerastlError",
-    "Phase",
-    "Recipe",
-    "RecipeError",
-    "UserError",
-    "evaluate",
     "recipe",
     "recipes",
-    "train",
+    "Recipe",
+    "Phase",
     *_LAZY,
+    "KerastlError",
+    "UserError",
+    "RecipeError",
 ]
-
-
-def train(recipe, out, **options):
-    """Train, judge and save what a recipe describes; see `kerastl.run.train`."""
-    return importlib.import_module("kerastl.run").train(recipe, out, **options)
-
-
-def evaluate(folder, split="test"):
-    """Judge the model of a finished run again; see `kerastl.run.evaluate`."""
-    return importlib.import_module("kerastl.run").evaluate(folder, split)
 
 
 def __getattr__(name):

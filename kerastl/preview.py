@@ -2,6 +2,7 @@
 
 from kerastl.data.cifar import LAYOUTS, find, outline
 from kerastl.data.load import load
+from kerastl.deploy.formats import check_formats
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.recipe import Recipe, override, recipe
@@ -20,9 +21,17 @@ def dry_run(spec):
         The list of `PhasePlan`, and a sentence about the data it was made for.
 
     Raises:
-        UserError: a recipe or data that the user can mend, or a tracker that is not installed.
+        UserError: a recipe or data that the user can mend, or an extra, which its trackers or exports need, that is
+            not installed.
+
+    Example:
+        >>> small = {"model.backbone": "SmallCNN", "model.image_size": 32}
+        >>> plans, told = dry_run(recipe("cifar10-freeze-first", **small))
+        >>> [(it.phase.name, it.epochs) for it in plans]
+        [('head', 4), ('fine-tune', 2)]
     """
     check_trackers(spec)
+    check_formats(spec.export.formats)
     if spec.data.name in LAYOUTS and find(spec.data) is None:
         class_names, shape, counts = outline(spec.data)
         images = min(counts["train"], spec.data.limit or counts["train"])

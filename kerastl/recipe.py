@@ -41,7 +41,16 @@ __all__ = [
 
 
 def names():
-    """The recipes that come with kerastl, sorted."""
+    """The recipes that come with kerastl.
+
+    Returns:
+        A list of names, sorted.
+
+    Example:
+        >>> import kerastl
+        >>> "quickstart" in kerastl.recipes()
+        True
+    """
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 

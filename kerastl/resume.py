@@ -16,6 +16,7 @@ ORIGIN = FOLDER / "run.json"
 # Keys by how they begin. They change nothing of the training, or only where its files are:
 FREE = (
     "recipe.export.",
+    "recipe.evaluate.report",
     "recipe.data.dir",
     "recipe.data.cache",
     "recipe.train.checkpoint_minutes",

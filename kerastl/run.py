@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
-from kerastl.deploy.export import export, save_keras
+from kerastl.deploy.export import save_keras
+from kerastl.deploy.formats import check_formats
+from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.report import report
+from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline, judge_splits
 from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
@@ -25,7 +28,7 @@ from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
-from kerastl.train.describe import describe
+from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.plan import plan
@@ -33,8 +36,6 @@ from kerastl.train.state import forget
 from kerastl.train.stopping import stop_signals
 from kerastl.train.trackers import check_trackers, tracked
 from kerastl.voice import speaking, tell
-
-PROOF = 32  # images on which exports are compared
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
     check_trackers(spec)
+    check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
@@ -100,11 +102,13 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         sweep_up(folder)
-        run = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
+        run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+        if spec.evaluate.report and score_test:
+            report(folder, data, run.model)
         forget(folder)
-    return run
+        return _ended(run)
 
 
 def _follow(spec, folder, score_test, resume, force):
@@ -117,7 +121,7 @@ def _follow(spec, folder, score_test, resume, force):
         for part in ("state", "checkpoints"):
             if resume and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run = _train(spec, Path(own), False, resume, force, None)
+        run, _ = _train(spec, Path(own), False, resume, force, None)
     if spec.baseline and score_test:
         _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
     return run
@@ -142,21 +146,22 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     with tracked(spec, folder) as followers:
         seen_by = [followers.epochs, *([on_epoch] if on_epoch else [])]
         phases = fit(model, data, spec, plans, groups, folder, resume, lambda rows: [see(rows) for see in seen_by])
-        samples = data.train.subset(np.arange(min(PROOF, len(data.train)))).pixels[:]
-        save_keras(model, folder / "model.keras", samples)
-        write_json(folder / "labels.json", _labels(data))
+        save_keras(model, folder / "model.keras", spread(data.train, PROOF))
         metrics = judge_splits(model, data, spec, folder, phases, score_test)
+        labels = _labels(data, metrics["temperature"])
+        write_json(folder / "labels.json", labels)
         tell("judged", run=str(folder), **headline(metrics))
-        metrics |= _circumstances(spec, data, model, plans, phases)
+        metrics |= _circumstances(spec, data, model, plans, phases, beginning)
         metrics["seconds"] = round(time.perf_counter() - began, 1)
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
         exports = _exports_of(spec) if score_test else None
         if exports:
-            metrics["exports"] = export(model, exports, spec.export.formats, samples, _labels(data))
+            wanted = spec.export.formats, spec.export.temperature
+            metrics["exports"] = export_trained(model, data, labels, metrics, exports, *wanted)
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
-    return _ended(Run(folder, spec, model, metrics, exports))
+    return Run(folder, spec, model, metrics, exports), data
 
 
 def evaluate(folder, split="test"):
@@ -168,6 +173,26 @@ def evaluate(folder, split="test"):
 
     Returns:
         A `Report`.
+
+    Raises:
+        UserError: see `judge_again`.
+
+    Example:
+        >>> evaluate("runs/first", "validation").accuracy  # doctest: +SKIP
+        0.95
+    """
+    return judge_again(folder, split)[0]
+
+
+def judge_again(folder, split="test"):
+    """As `evaluate`, and for the test split what it says of copies among the training images.
+
+    Args:
+        folder: of the run.
+        split: "test", "validation" or "train".
+
+    Returns:
+        A `Report`, and what `without_copies` gives: for the test split, where the recipe has copies looked for; or None.
 
     Raises:
         UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
@@ -182,9 +207,10 @@ def evaluate(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
-    report = judge(probabilities, images.labels, data.class_names)
+    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
+    report = judge(probabilities, images.labels, data.class_names, spec.seed)
     tell("judged", run=str(folder), **headline({split: report.to_dict()}))
-    return report
+    return report, copies and without_copies(copies, data, probabilities)
 
 
 def _read(folder, spec):
@@ -211,7 +237,7 @@ def _files(metrics):
 
 
 def _exports_of(spec):
-    return Path(spec.export.folder) / spec.name if spec.export.formats else None
+    return folder_of(spec) if spec.export.formats else None
 
 
 def _open(folder, spec, plans, beginning):
@@ -223,9 +249,10 @@ def _open(folder, spec, plans, beginning):
     begin(folder, beginning)
 
 
-def _circumstances(spec, data, model, plans, phases):
+def _circumstances(spec, data, model, plans, phases, beginning):
     """All that is needed to understand and repeat the run."""
     return {
+        "plan": tabulate(plans),
         "phases": phases,
         "warnings": [warning for it in plans for warning in it.warnings],
         "data": {
@@ -234,6 +261,7 @@ def _circumstances(spec, data, model, plans, phases):
                 for name, images in (("train", data.train), ("validation", data.validation), ("test", data.test))
             },
             "duplicates": data.duplicates,
+            "digests": beginning["data"],
             "skipped": list(data.skipped),
         },
         "parameters": model.count_params(),
@@ -255,7 +283,11 @@ def _baseline_of(spec):
     return replace(bare, baseline=None)
 
 
-def _labels(data):
-    return {"classes": list(data.class_names)} | (
-        {"superclasses": list(data.superclasses)} if data.superclasses else {}
-    )
+def _labels(data, temperature):
+    """What an answer of the model means: the names of its classes, and the temperature of its probabilities."""
+    labels = {"classes": list(data.class_names)}
+    if data.superclasses:
+        labels["superclasses"] = list(data.superclasses)
+    if temperature and temperature["value"]:
+        labels["temperature"] = temperature["value"]
+    return labels

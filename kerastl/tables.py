@@ -1,4 +1,4 @@
-"""What the command line prints: tables, what a check found, and the end of a run."""
+"""What the command line prints: tables, what a check or the doctor found, and the end of a run."""
 
 import typer
 
@@ -62,17 +62,112 @@ def print_first(title, header, rows):
         typer.echo(f"{title}: {len(rows) - SHOWN:,} more, see --json")
 
 
+def print_doctor(found):
+    """What `kerastl doctor` found: versions, machine, folders, extras, speed, and what is wrong with the remedy."""
+    print_table(("package", "version"), [(name, it or "not installed") for name, it in found["versions"].items()])
+    machine = found["machine"]
+    memory = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.1f} GB of memory"
+    typer.echo(f"{machine['system']}; {machine['processor']}, {machine['cores']} cores{memory}")
+    typer.echo(f"instructions: {' '.join(machine['instructions'] or ()) or 'unknown'}")
+    typer.echo(f"devices TensorFlow sees: {', '.join(found['tensorflow']['devices']) or 'none'}")
+    for device in machine["nvidia"]["devices"]:
+        typer.echo(f"device nvidia-smi shows: {device}")
+    rows = [(it["what"], it["path"], _gigabytes(it["bytes"]), _gigabytes(it["free"])) for it in found["places"]]
+    print_table(("kept there", "folder", "holds", "disk has left"), rows)
+    extras = (found["packages"] or {"extras": {}})["extras"]
+    print_table(("extra", "there"), [(name, f"no: {', '.join(it)}" if it else "yes") for name, it in extras.items()])
+    if speed := found["speed"]:
+        typer.echo(
+            f"{speed['network']} at {speed['image_size']} pixels, random weights, batch {speed['batch']}, {speed['precision']}: "
+            f"forward {speed['forward']:.0f} images/s, training {speed['training']:.0f} images/s"
+        )
+    for it in found["problems"]:
+        typer.echo(f"problem: {it['problem']}\n remedy: {it['remedy']}")
+    if not found["problems"]:
+        typer.echo("nothing wrong was found")
+
+
+def _gigabytes(number):
+    return f"{number / 1e9:.2f} GB"
+
+
 def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
+    from kerastl.evaluate.metrics import shown
+
     print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
+    if "test" in run.metrics:
+        typer.echo(calibration_told(run.metrics))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             where = name.replace("-", " and ")
             typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+    print_copies(run.metrics.get("trust", {}).get("test"))
+    if coarse := run.metrics.get("test", {}).get("by_superclass"):
+        typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} (metrics.json, curves.png, ...)")
     if run.exports:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
+
+
+def print_seeds(done):
+    """Each seed's scores, and what they say together."""
+    from kerastl.evaluate.metrics import shown, shown_spread
+
+    rows = []
+    for run, it in zip(done.summary["runs"], done.metrics, strict=True):
+        validation, test = (it.get(split) for split in ("validation", "test"))
+        rows.append((run, *(shown(split) if split else "-" for split in (validation, test)), f"{it['seconds']:.0f}"))
+    print_table(("run", "validation accuracy [95% interval]", "test accuracy [95% interval]", "seconds"), rows)
+    for split in ("validation", "test"):
+        if split in done.summary:
+            told = shown_spread(done.summary[split]["accuracy"])
+            typer.echo(f"{split} accuracy, mean ± standard deviation [95% interval of the mean]: {told}")
+    typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
+
+
+def print_comparison(found):
+    """How good each is, at what cost, and what the tests of every two show."""
+    from kerastl.evaluate.compare import COSTS, PAIRS, SCORES, TRAINING
+
+    for columns in (SCORES, TRAINING, COSTS):
+        print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
+    print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
+    for sentence in found.notes:
+        typer.echo(sentence)
+
+
+def print_copies(found):
+    """The score without the test images that were trained on; nothing where there are none."""
+    from kerastl.evaluate.metrics import shown
+
+    if found and (found["exact"] or found["near"]):
+        told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
+        left = found["without_duplicates"]
+        typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
+
+
+def print_exports(kept):
+    """What was exported, and how near each file is to the model, how large and how quick."""
+    columns = (
+        "format",
+        "file",
+        "MB",
+        "max difference",
+        "same top class",
+        "ms for 1",
+        "ms for 32",
+        "test accuracy (lost)",
+    )
+    rows = []
+    for name, it in kept.items():
+        test = "{accuracy:.4f} ({accuracy_lost:+.4f})".format(**it["test"]) if "test" in it else "-"
+        times = (f"{it[f'milliseconds_{size}']:.1f}" for size in (1, 32))
+        rows.append(
+            (name, it["file"], it["megabytes"], f"{it['max_difference']:.1e}", f"{it['agreement']:.1%}", *times, test)
+        )
+    print_table(columns, rows)
 
 
 def print_speeds(speeds):
@@ -152,6 +247,22 @@ def against_baseline(run):
         rows.append((name, shown(metrics["test"]), f"{metrics['test']['loss']:.4f}", f"{training:.0f}"))
     images = f"{run.recipe.data.name}, {run.metrics['data']['train']} images"
     return (images, "test accuracy [95% interval]", "loss", "training seconds"), rows
+
+
+def calibration_told(metrics):
+    """How far the confidence is off on test images, and what a temperature makes of it, or why there is none."""
+    found, fitted = metrics["test"]["calibration"], metrics["temperature"]
+    told = f"expected calibration error on test: {_error_told(found)}"
+    if not fitted:
+        return f"{told}; no temperature: there are no validation images to fit one on"
+    if not fitted["value"]:
+        return f"{told}; no temperature: {fitted['why']}"
+    where = f"fitted on {fitted['n']:,} {fitted['fitted_on']} images"
+    return f"{told}; with temperature {fitted['value']:.3g} ({where}): {_error_told(found['tempered'])}"
+
+
+def _error_told(found):
+    return "{:.4f} [{:.4f}, {:.4f}]".format(found["ece"], *found["ece_interval"])
 
 
 def decimals(number):

@@ -33,6 +33,9 @@ def speaking(progress):
     Args:
         progress: bar, lines, json or quiet; None leaves it as it is, which is bar where nothing was said.
 
+    Returns:
+        A context manager.
+
     Raises:
         UserError: another word.
 
@@ -114,14 +117,20 @@ class Bar:
         if self.progress is None:
             return
         self.done, now = self.done + steps, time.perf_counter()
-        if now - self.drawn < REDRAWN and self.done < self.steps:
+        if now - self.drawn < REDRAWN and self.done != self.steps:
             return
-        left = (self.steps - self.done) * (now - self.began) / self.done
+        left = None if self.steps is None else (self.steps - self.done) * (now - self.began) / self.done
         told = words() if words else f"{clock(left)} left"
         while len(told) > self.room and told:
             told = told.rpartition("  ")[0]
         self.progress.update(self.task, completed=self.done, now=told, refresh=True)
         self.drawn = now
+
+    def expect(self, steps):
+        """So many in all, where it was not known when the bar was opened."""
+        if self.progress:
+            self.steps = steps
+            self.progress.update(self.task, total=steps)
 
     def close(self):
         """Give the terminal back; also where the work ended half-way."""

@@ -23,6 +23,12 @@ def picture(left=RED, right=BLUE, mode="RGB"):
     return image
 
 
+def scene(seed):
+    """A picture as smooth as photos are."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((120, 90), Image.Resampling.BICUBIC)
+
+
 def photos(folder, counts, seed=0):
     """Random images, as {"train/cat": 3} says."""
     random = np.random.default_rng(seed)

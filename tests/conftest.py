@@ -42,6 +42,7 @@ TINY = {
     "train.batch_size": 32,
     "train.epochs_scale": 0.001,
     "train.learning_rate_scale": 1.0,
+    "evaluate.report": False,
 }
 
 

@@ -1,6 +1,7 @@
 """The command line: what it prints, how it ends, and that it starts without TensorFlow."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,20 @@ def test_help_names_every_command():
     assert code == 0
     assert all(
         command in told
-        for command in ("recipes", "keys", "check", "train", "tune-speed", "lr-find", "evaluate", "sweep", "compare")
+        for command in (
+            "recipes",
+            "keys",
+            "check",
+            "doctor",
+            "train",
+            "tune-speed",
+            "lr-find",
+            "evaluate",
+            "report",
+            "sweep",
+            "compare",
+            "predict",
+        )
     )
 
 
@@ -74,6 +88,8 @@ MENDABLE = [
     (["train", "cifar10-finetune-first", "--data-dir", "nowhere"], "cifar10 is not in nowhere"),
     (["check", "nowhere"], "error: nowhere: no such folder; and as a dataset: data.name: found 'nowhere'"),
     (["evaluate", "nowhere"], "error: nowhere: no finished run"),
+    (["report", "nowhere"], "error: nowhere: no finished run"),
+    (["compare", "nowhere"], "error: found 1 folder to compare; expected two or more"),
     (["compare", "nowhere", "nowhere2"], "error: nowhere: no finished run"),
     (["train"], "found no RECIPE; expected a name"),
     (["train", "--resume", "nowhere"], "nowhere: holds no run; expected a folder with a recipe.toml"),
@@ -176,7 +192,8 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     code, [event] = events_of("evaluate", "runs/b")
     assert code == 0 and event["event"] == "judged" and event["test"] == events[-1]["test"]
     code, told = call("compare", "runs/a", "runs/b")
-    assert code == 0 and "SmallCNN" in told and (tmp_path / "compare.png").exists()
+    assert code == 0 and "SmallCNN" in told and "no difference shown (p = 1)" in told
+    assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
 
 
 def test_tune_speed_prints_a_row_for_each_phase():
@@ -226,7 +243,9 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 from kerastl.cli.options import free_folder
 import kerastl
-kerastl.recipe("quickstart"), kerastl.train, kerastl.evaluate, dir(kerastl)
+kerastl.recipe("quickstart"), dir(kerastl)
+from kerastl import doctor
+doctor.packages(), doctor.hardware(), doctor.places()
 wrong = ["seed=-1", "train.precision=int8", "a.b=1", "phases=[]", "phases.0.trainable=[]", "data.validation=2", "noequals"]
 errors = [["train", "nope"], ["train", "nope.toml"], ["train", "quickstart", "--strategy", "nope"], ["sweep", "quickstart", "--over", "x"]]
 errors += [["sweep", "quickstart"], ["sweep", "quickstart", "--search", "model.head.dropout=0..1"]]
@@ -248,6 +267,17 @@ SCRIPTS = [
     ("train_cifar100.py", ["--strategy", "progressive"], "cifar100-progressive"),
     ("train_cifar100.py", ["--strategy", "last-layers"], "cifar100-last-layers"),
 ]
+
+
+def test_a_script_has_every_option_of_train(monkeypatch, capsys):
+    import runpy
+
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts" / "train_cifar10.py"), run_name="__main__")
+    told, options = capsys.readouterr().out, call("train", "--help")[1]
+    names = re.findall(r"(--[a-z-]+)", options)
+    assert ended.value.code == 0 and len(set(names)) > 8 and all(name in told for name in [*names, "--sample"])
 
 
 @pytest.mark.parametrize(("script", "arguments", "recipe"), SCRIPTS)

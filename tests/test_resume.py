@@ -130,6 +130,7 @@ def test_killed_in_an_export_and_a_finished_run_is_given_back(spec, left_alone, 
     run = train(spec, tmp_path / "run", resume=True)
     assert_same(gave(run.folder), left_alone)
     assert sorted(path.name for path in run.exports.iterdir()) == [
+        "README.md",
         "labels.json",
         "model.h5",
         "model.keras",

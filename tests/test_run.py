@@ -32,12 +32,14 @@ FILES = {
 
 
 def test_what_a_run_leaves(finished):
-    assert FILES | {"logs"} == {path.name for path in finished.folder.iterdir()}
+    found = {"suspects.png", "duplicates.png"}  # where there is any of them
+    assert FILES | {"logs"} == {path.name for path in finished.folder.iterdir()} - found
     assert {path.name for path in finished.exports.iterdir()} == {
         "model.keras",
         "model.h5",
         "saved_model",
         "labels.json",
+        "README.md",
     }
     assert finished.exports.name == "cifar10-finetune-first"
     assert isinstance(finished.model, keras.Model)
@@ -113,12 +115,19 @@ def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
 
 
 def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
-    settings = {"baseline": {"strategy": "head-only", "model.head.widths": [8]}, "export.formats": []}
+    settings = {
+        "baseline": {"strategy": "head-only", "model.head.widths": [8]},
+        "export.formats": [],
+        "evaluate.report": True,
+    }
     run = train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
     assert run.baseline.folder == tmp_path / "run" / "baseline"
     assert [phase.name for phase in run.baseline.recipe.phases] == ["head"]
     assert run.baseline.recipe.model.head.widths == (8,) and run.baseline.exports is None
     assert run.baseline.metrics["test"]["n"] == run.metrics["test"]["n"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Against the baseline" in page and 'data-key="baseline/metrics.json:test.accuracy"' in page
+    assert "Against the baseline" not in (tmp_path / "run" / "baseline" / "report.html").read_text()
 
 
 def test_a_dry_run_builds_no_weights_and_trains_nothing(tiny, tmp_path):
@@ -174,6 +183,8 @@ def test_judged_by_the_mean_with_mirror_images(tiny, tmp_path):
         np.mean(plain.argmax(1) == load(run.recipe.data, 32).test.labels)
     )
     assert evaluate(tmp_path / "run").accuracy == test["accuracy"]
+    alone = pytest.approx(test["without_flip"]["loss"], rel=1e-5)
+    assert test["calibration"]["nll"] == alone, "confidence is that of the saved model"
 
 
 def test_metrics_say_what_was_cached(finished):

@@ -49,7 +49,8 @@ def test_the_winner_is_trained_again_on_everything(swept):
     done, folder = swept
     assert done.final.folder == folder / "winner" and done.test["run"].endswith(str(folder / "winner"))
     assert done.final.metrics["data"]["train"] == 64 and done.final.metrics["data"]["validation"] == 0
-    assert "validation" not in done.final.metrics
+    assert "validation" not in done.final.metrics and done.final.metrics["temperature"] is None
+    assert "temperature" not in (done.final.folder / "labels.json").read_text()
     assert done.final.recipe.phases[0].trainable.last_layers == done.winner[KEY]
     assert done.final.recipe.phases[0].monitor is None
 

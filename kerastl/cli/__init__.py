@@ -3,7 +3,7 @@
 Commands stand in `kerastl --help` in the order in which their modules are imported here: as one comes to need them.
 """
 
-from kerastl.cli import before, training, judging  # noqa: F401, I001
+from kerastl.cli import before, training, judging, using  # noqa: F401, I001
 from kerastl.cli.options import app
 
 

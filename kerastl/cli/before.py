@@ -22,7 +22,7 @@ from kerastl.cli.options import (
 )
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
-from kerastl.tables import print_check, print_rates, print_speeds, print_table
+from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
 from kerastl.voice import tell, to_people
 
 
@@ -60,6 +60,21 @@ def check(
         found = inspect(data, str(data_dir or ""))
         typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
         raise typer.Exit(0 if found["usable"] else 1)
+
+
+@app.command()
+def doctor(
+    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Time a network for some ten seconds.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: Debug = False,
+):
+    """Look at packages, devices, folders and speed of this machine; ends with 1 where something is wrong, and says the remedy."""
+    with errors_shown(debug):
+        from kerastl.doctor import examine
+
+        found = examine(probe)
+        typer.echo(json.dumps(found, indent=2)) if as_json else print_doctor(found)
+        raise typer.Exit(1 if found["problems"] else 0)
 
 
 @app.command("tune-speed")

@@ -1,6 +1,7 @@
 """What the commands share: the app, options that several have, the recipe they make, and how an error ends."""
 
 import contextlib
+import json
 import signal
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kerastl import recipe as read_recipe
+from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.recipe import parse_override
 from kerastl.voice import speaking, tell
@@ -18,16 +20,30 @@ NOT_OURS = "This is not a message made for you: --debug shows where it comes fro
 app = typer.Typer(
     help="Transfer learning for image classification: recipes in, proven models out.",
     no_args_is_help=True,
-    add_completion=False,
 )
 
 RecipeName = Annotated[
-    str, typer.Argument(help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.", metavar="RECIPE")
+    str,
+    typer.Argument(
+        help="A recipe's name (see `kerastl recipes`), or the path of a TOML file.",
+        metavar="RECIPE",
+        autocompletion=completion.recipe_names,
+    ),
 ]
-Strategy = Annotated[str | None, typer.Option(help="Replace the phases with those of a strategy, as freeze-first.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="Replace the phases with those of a strategy, as freeze-first.", autocompletion=completion.strategies
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; see `kerastl keys`."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the recipe; see `kerastl keys`.",
+        autocompletion=completion.assignments,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME, numbered where it is taken).")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the data.")]
@@ -76,7 +92,7 @@ def errors_shown(debug, quiet=False, json_lines=False):
         except KeyboardInterrupt as stop:
             code = 128 + getattr(stop, "signum", signal.SIGINT)
             raise _ended("stopped", str(stop) or "interrupted", "", code) from None
-        except (typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort, BrokenPipeError):  # Typer ends quietly where a reader has gone, as head does
             raise
         except Exception as error:
             if debug:
@@ -95,3 +111,36 @@ def _ended(event, message, before, code):
     typer.echo(f"{before}{message}", err=True)
     tell(event, message=message, exit_code=code)
     return typer.Exit(code)
+
+
+def broken_told(answers, counts):
+    """The same answers, counted; the broken ones are named on the error output."""
+    for answer in answers:
+        counts["all"] += 1
+        if answer.error:
+            counts["broken"] += 1
+            typer.echo(f"{answer.file}: {answer.error}", err=True)
+        yield answer
+
+
+def end_with(counts):
+    """Exit code 1 where images were broken."""
+    if counts["broken"]:
+        typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
+        raise typer.Exit(1)
+
+
+def as_row(answer, **more):
+    """A line of JSON: the answer to one image, or why it cannot be read."""
+    best = {"predictions": [{"class": name, "probability": short(p)} for name, p in best_of(answer)]}
+    told = {"error": answer.error} if answer.error else best | more
+    return json.dumps({"file": answer.file, **told}, ensure_ascii=False)
+
+
+def best_of(answer):
+    return zip(answer.classes, answer.probabilities, strict=True)
+
+
+def short(number):
+    """Six digits, which is what single precision holds."""
+    return float(f"{number:.6g}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from kerastl.cli import completion
 from kerastl.cli.options import (
     DataDir,
     Debug,
@@ -23,14 +24,19 @@ from kerastl.cli.options import (
 from kerastl.errors import RecipeError, UserError
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
-from kerastl.tables import print_run, print_sweep
+from kerastl.tables import print_run, print_seeds, print_sweep
 from kerastl.voice import tell, to_people
 
 
 @app.command()
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's name or TOML file; not needed with --resume.", metavar="RECIPE")
+        str | None,
+        typer.Argument(
+            help="A recipe's name or TOML file; not needed with --resume.",
+            metavar="RECIPE",
+            autocompletion=completion.recipe_names,
+        ),
     ] = None,
     strategy: Strategy = None,
     overrides: Overrides = None,
@@ -38,6 +44,9 @@ def train(
     data_dir: DataDir = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, wherever it was killed.", metavar="RUN")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Train so many times, with the recipe's seed and those that follow.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: also with other package versions or rates.")
@@ -52,7 +61,7 @@ def train(
         if resume is not None and out is not None:
             raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
         spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
-        run_recipe(spec, resume or out, dry_run, resume=resume is not None, force=force)
+        run_recipe(spec, resume or out, dry_run, seeds, resume=resume is not None, force=force)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -72,12 +81,19 @@ def launch(
 def sweep(
     recipe: RecipeName,
     over: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="Values to try for a dotted key; several make a grid.")
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=A,B,C",
+            help="Values to try for a dotted key; several make a grid.",
+            autocompletion=completion.assignments,
+        ),
     ] = None,
     search: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=LOW..HIGH[:log]", help="Instead: draw a dotted key from a range, or from values A,B,C."
+            metavar="KEY=LOW..HIGH[:log]",
+            help="Instead: draw a dotted key from a range, or from values A,B,C.",
+            autocompletion=completion.assignments,
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(help="How many settings a search draws (30).")] = None,
@@ -125,7 +141,7 @@ def recipe_of(run):
     return run / "recipe.toml"
 
 
-def run_recipe(spec, out, dry, **how):
+def run_recipe(spec, out, dry, seeds=None, **how):
     told = start_tensorflow()
     if dry:
         from kerastl.preview import dry_run
@@ -141,6 +157,7 @@ def run_recipe(spec, out, dry, **how):
             typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
+    from kerastl.seeds import seeds_begun, train_seeds
     from kerastl.train.devices import described, worker
 
     if out is None and worker()[1] > 1:
@@ -150,9 +167,10 @@ def run_recipe(spec, out, dry, **how):
         "devices", f"{spec.name} -> {folder}, {told}; {described(spec.train.devices)}", on=described(spec.train.devices)
     )
     try:
-        run = run_train(spec, folder, **how)
+        seeds = seeds or seeds_begun(folder)
+        done = train_seeds(spec, folder, seeds, **how) if seeds else run_train(spec, folder, **how)
     except KeyboardInterrupt as stop:
         stop.args = (f"{str(stop) or 'interrupted'}; to go on: kerastl train --resume {folder}",)
         raise
     if to_people():
-        print_run(run)
+        print_seeds(done) if seeds else print_run(done)

@@ -11,8 +11,9 @@ import zlib
 
 import numpy as np
 
+from kerastl.data.decode import DECODER, DIGEST, decode, digest, skim, stored
 from kerastl.data.home import ABOUT, home, make_room_in
-from kerastl.data.images import DECODER, DIGEST, EncodedImages, decode, digest, skim, stored
+from kerastl.data.images import EncodedImages
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, KerastlWarning, UserError, brief
 from kerastl.files import whole, write_json

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl.data.cache import fingerprint, keep, remembered
+from kerastl.data.home import prepared_home
 from kerastl.data.images import EncodedImages, Images, Source
 from kerastl.data.records import Records, index_records
 from kerastl.errors import OFFLINE_REMEDY, MissingData, UserError, brief
@@ -41,11 +42,11 @@ def load_catalogue(spec, image_size):
 
     name = spec.name.removeprefix("tfds:")
     _check_name(name)
+    where = spec.dir or prepared_home()
     try:
-        builder = tfds.builder(name, data_dir=spec.dir or None)
+        builder = tfds.builder(name, data_dir=str(where))
         builder.download_and_prepare()
     except Exception as error:
-        where = spec.dir or "~/tensorflow_datasets"
         raise MissingData(
             f"tfds:{name}: not prepared in {where}, and the download failed ({brief(error)}). "
             f"Connect to the internet, or name the folder that has it with --data-dir. {OFFLINE_REMEDY}"

@@ -9,22 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy import fft
 
+from kerastl.data.alike import SIDE, near_pairs, perceptual_hash
+from kerastl.data.decode import as_rgb, digest, opened
 from kerastl.data.folder import list_folder
-from kerastl.data.images import Images, Source, as_rgb, digest, opened
+from kerastl.data.images import Images, Source
 from kerastl.data.load import SOURCES, source_of
 from kerastl.data.records import Record
 from kerastl.data.split import split
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, RecipeError, UserError
 from kerastl.schema import DataSpec
-
-SIDE, LOW = 32, 8  # of the picture that is transformed, and of the low frequencies that are kept
-FLAT = 8  # grey levels between the darkest and the brightest, below which the frequencies are noise
-# As many bits as two hashes of one picture may differ in. Pictures saved again at other qualities or sizes differ in 2 at
-# most in 97 of 100 cases (distances are even, as half of the bits are set); with 3 of 64, one of four pieces is the same.
-NEAR, PIECES, PIECE = 3, 4, np.uint16
 
 
 class Item(NamedTuple):
@@ -97,52 +92,6 @@ def check(name, dir=""):
         },
         "pairs": pairs,
     }
-
-
-def perceptual_hash(image):
-    """64 bits that stay as they are when a picture is saved again or resized: which of its low frequencies are strong.
-
-    Args:
-        image: a Pillow image.
-
-    Returns:
-        A uint64, or None where the image is flat, so that every bit would be noise.
-
-    Example:
-        >>> picture = Image.effect_mandelbrot((160, 120), (-2, -1, 1, 1.5), 50)
-        >>> int(np.bitwise_count(perceptual_hash(picture) ^ perceptual_hash(picture.resize((90, 70)))))
-        0
-        >>> perceptual_hash(Image.new("L", (160, 120))) is None
-        True
-    """
-    grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32)
-    if np.ptp(grey) < FLAT:
-        return None
-    low = fft.dctn(grey)[:LOW, :LOW]
-    return np.packbits(low > np.median(low)).view(np.uint64)[0]
-
-
-def near_pairs(hashes):
-    """The pairs of hashes that differ in `NEAR` bits at most, found without comparing all with all.
-
-    Args:
-        hashes: uint64 array of shape (n,).
-
-    Returns:
-        A sorted list of (place, later place).
-
-    Example:
-        >>> near_pairs(np.array([0b0000, 0b0111, 0b1111_0000], np.uint64))
-        [(0, 1)]
-    """
-    found = set()
-    for piece in hashes.view(PIECE).reshape(-1, PIECES).T:
-        order = np.argsort(piece, kind="stable")
-        for alike in np.split(order, np.flatnonzero(np.diff(piece[order])) + 1):
-            for i, place in enumerate(alike[:-1], 1):
-                near = alike[i:][np.bitwise_count(hashes[alike[i:]] ^ hashes[place]) <= NEAR]
-                found.update((int(place), int(other)) for other in near)
-    return sorted(found)
 
 
 def _listed(name, dir):

@@ -1,12 +1,12 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009), from whatever layout
 is there: TensorFlow Datasets', or keras.datasets'."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kerastl.data.home import keras_home, prepared_home
 from kerastl.data.images import Images, Source
 from kerastl.errors import OFFLINE_REMEDY, MissingData, brief
 
@@ -107,13 +107,11 @@ def find(spec):
 
 
 def _tfds_places(spec):
-    usual = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datasets"))
-    return [Path(spec.dir)] if spec.dir else [usual]
+    return [Path(spec.dir)] if spec.dir else [prepared_home()]
 
 
 def _keras_places(spec):
-    usual = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets"
-    return [Path(spec.dir), Path(spec.dir) / "datasets"] if spec.dir else [usual]
+    return [Path(spec.dir), Path(spec.dir) / "datasets"] if spec.dir else [keras_home() / "datasets"]
 
 
 def _download(spec, layout):

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from kerastl.data.cache import keep
-from kerastl.data.images import FOREIGN, EncodedImages, Images, Source
+from kerastl.data.images import EncodedImages, Images, Source
+from kerastl.data.walk import image_suffixes, is_litter
 from kerastl.errors import KerastlWarning, MissingData, UserError
 
 SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
-LITTER = {"thumbs.db", "desktop.ini", "icon\r"}  # what file managers leave behind; hidden files are litter too
 SHOWN = 10
 
 
@@ -72,7 +71,7 @@ def load_folder(spec, image_size):
     pixels, digests, broken = keep(EncodedImages(paths, image_size), spec, paths)
     if broken:
         _tell(listing, {paths[place]: why for place, why in broken.items()}, skip=spec.on_error == "skip")
-    images = Images(pixels, np.concatenate(list(listing.labels.values())), digests)
+    images = Images(pixels, np.concatenate(list(listing.labels.values())), digests, np.array(paths, object))
     splits, start = {}, 0
     for split, files in listing.files.items():
         places = range(start, start := start + len(files))
@@ -140,7 +139,7 @@ def _class_files(folder, root, problems):
     if told := _leads_out(folder, root):
         problems.append(told)
         return [], []
-    suffixes = FOREIGN | set(Image.registered_extensions())
+    suffixes = image_suffixes()
     every = sorted(_walk(folder, root, problems))
     images = [path for path in every if path.suffix.lower() in suffixes]
     if not images:
@@ -155,7 +154,7 @@ def _walk(folder, root, problems):
     waiting = list(folder.iterdir())
     while waiting:
         path = waiting.pop()
-        if path.name.startswith(".") or path.name.lower() in LITTER:
+        if is_litter(path.name):
             continue
         if told := _leads_out(path, root):
             problems.append(told)

@@ -11,9 +11,20 @@ ABOUT = "store.json"  # in each store: what it holds; its time of change is that
 ABANDONED = 3600  # seconds after which nobody is writing to a file any more
 
 
+def keras_home():
+    """Where Keras keeps weights and datasets: KERAS_HOME, or ~/.keras, or /tmp/.keras where nobody may write at home."""
+    at_home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
+    return Path(os.environ.get("KERAS_HOME", at_home / ".keras")).expanduser()
+
+
+def prepared_home():
+    """Where TensorFlow Datasets keeps what it prepared: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
 def home():
-    """A folder where Keras keeps its own (KERAS_HOME, or ~/.keras)."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "kerastl"
+    """A folder where Keras keeps its own."""
+    return keras_home() / "kerastl"
 
 
 def make_room_in(folder, needed, limit, key, keep=frozenset()):

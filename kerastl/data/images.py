@@ -1,34 +1,14 @@
 """What every source gives and every later step takes: labelled images, in memory or on disk."""
 
-import contextlib
 import copy
-import hashlib
-import io
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-import PIL
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kerastl.errors import BrokenImage, UserError, brief
-
-# Formats of images, as suffixes, that Pillow opens only with a plugin, or not for what they are: a raw photo as its thumbnail.
-FOREIGN = frozenset(
-    f".{name}"
-    for name in "heic heif hif jxl svg svgz ai cr2 cr3 nef arw raf orf rw2 dng exr hdr xcf psb jxr wdp dcm".split()
-)
-DIGEST = "V16"
-DECODER = f"2, Pillow {PIL.__version__}"  # what is kept of decoded images is kept under it; raised when `decode` gives other pixels
-CONVERT = "convert it to JPEG or PNG"
-TOO_LARGE = "more pixels than Pillow takes for safe (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
-REASONS = {
-    UnidentifiedImageError: f"not an image, or of a format that Pillow cannot open: {CONVERT}",
-    Image.DecompressionBombError: TOO_LARGE,
-    Image.DecompressionBombWarning: TOO_LARGE,
-}
+from kerastl.data.decode import DIGEST, decode, digest
+from kerastl.errors import BrokenImage, UserError
 
 
 class EncodedImages:
@@ -99,11 +79,13 @@ class Images:
             them: an array or `StoredRows`.
         labels: int64 array of shape (n,).
         known: the digests, where they were taken when the images were read; absent, they are taken of the pixels.
+        files: their paths, an array of objects, where the source is files of one image each.
     """
 
     pixels: np.ndarray | EncodedImages
     labels: np.ndarray
     known: np.ndarray | None = None
+    files: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -118,14 +100,20 @@ class Images:
         places = places if isinstance(places, slice) else np.asarray(places, dtype=np.int64)
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = self.pixels[places] if in_memory else self.pixels.subset(places)
-        return Images(pixels, self.labels[places], None if self.known is None else self.known[places])
+        known, files = (None if it is None else it[places] for it in (self.known, self.files))
+        return Images(pixels, self.labels[places], known, files)
 
     def joined(self, others):
         """These images and then the others."""
         in_memory = isinstance(self.pixels, np.ndarray)
         pixels = np.concatenate([self.pixels, others.pixels]) if in_memory else self.pixels.joined(others.pixels)
         known = None if self.known is None else np.concatenate([self.digests, others.digests])
-        return Images(pixels, np.concatenate([self.labels, others.labels]), known)
+        files = None if self.files is None else np.concatenate([self.files, others.files])
+        return Images(pixels, np.concatenate([self.labels, others.labels]), known, files)
+
+    def name(self, place):
+        """What one of them is called: the path of its file, or, without files, its place as a number."""
+        return int(place) if self.files is None else str(self.files[place])
 
     @cached_property
     def digests(self):
@@ -181,125 +169,3 @@ def _check_labels(name, images, classes):
         )
     if labels.dtype.kind not in "iu":
         raise UserError(f"found {name} labels of type {labels.dtype}; {expected}")
-
-
-def digest(item):
-    """16 bytes that stand for an image as it is stored: a file, its bytes, or an array."""
-    if not isinstance(item, bytes):
-        item = np.ascontiguousarray(item) if isinstance(item, np.ndarray) else item.read_bytes()
-    return hashlib.blake2b(item, digest_size=16).digest()
-
-
-def decode(item, size):
-    """The middle square of one image, or the middle of another shape: the first frame, upright as EXIF says, in RGB as `as_rgb` makes it.
-
-    Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
-        size: side in pixels of what comes out, or its height and width.
-
-    Returns:
-        uint8 array of shape (height, width, 3).
-
-    Raises:
-        BrokenImage: with the reason.
-    """
-    height, width = np.broadcast_to(size, 2).tolist()
-    with opened(item) as image:
-        return np.asarray(ImageOps.fit(as_rgb(image), (width, height), Image.Resampling.BILINEAR))
-
-
-def skim(item):
-    """Decode an image to see that it can be: a JPEG at an eighth of its size, which is quick and reads all of the file.
-
-    Raises:
-        BrokenImage: with the reason.
-    """
-    with opened(item) as image:
-        image.draft(None, (1, 1))
-        as_rgb(image)
-
-
-def stored(item):
-    """The bytes of an image as they are stored.
-
-    Args:
-        item: file path, bytes, or what has `read_bytes`.
-
-    Raises:
-        BrokenImage: it is no regular file, of a format that Pillow cannot open, empty, or cannot be read.
-    """
-    with _broken_told():
-        item = item if isinstance(item, bytes | Path) else item.read_bytes()
-        _refuse_unopened(item)
-        return item if isinstance(item, bytes) else item.read_bytes()
-
-
-@contextlib.contextmanager
-def opened(item):
-    """A Pillow image of which only the header is read, refused there if it is too large.
-
-    Args:
-        item: file path, the bytes of an encoded image, or what has `read_bytes`.
-
-    Raises:
-        BrokenImage: whatever went wrong here or in the block, as the reason.
-    """
-    with _broken_told():
-        item = item if isinstance(item, bytes | Path) else item.read_bytes()
-        _refuse_unopened(item)
-        with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
-                raise BrokenImage(TOO_LARGE)
-            if image.format == "EPS":  # to read it, Pillow would have Ghostscript run it
-                raise BrokenImage(f"a program in PostScript: {CONVERT}")
-            yield image
-
-
-@contextlib.contextmanager
-def _broken_told():
-    try:
-        yield
-    except BrokenImage:
-        raise
-    except Exception as error:  # a decoder raises anything, given a damaged file
-        raise BrokenImage(REASONS.get(type(error)) or brief(error)) from None
-
-
-def _refuse_unopened(item):
-    if isinstance(item, bytes):
-        size = len(item)
-    elif not item.is_file():  # a pipe would never answer
-        raise BrokenImage("no such file, or not a regular one")
-    elif item.suffix.lower() in FOREIGN and item.suffix.lower() not in Image.registered_extensions():
-        raise BrokenImage(f"{item.suffix} is a format that Pillow cannot open: {CONVERT}")
-    else:
-        size = item.stat().st_size
-    if not size:
-        raise BrokenImage("the file is empty")
-
-
-def as_rgb(image):
-    """A Pillow image of any mode in RGB, upright.
-
-    What is transparent is laid on white, as a page shows it. Sixteen bits are scaled to eight, where Pillow would clip.
-
-    Args:
-        image: of any mode but floating-point numbers and integers beyond 16 bits, as it is not known what is white in them.
-
-    Returns:
-        A Pillow image.
-    """
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith(("I", "F")):
-        upright = _eight_bits(upright)
-    if upright.has_transparency_data:
-        over = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return upright.convert("RGB")
-
-
-def _eight_bits(image):
-    numbers = np.asarray(image)
-    if numbers.dtype.kind == "f" or numbers.min() < 0 or numbers.max() > 65535:
-        raise BrokenImage(f"pixels of mode {image.mode} beyond 16 bits, with no known white: {CONVERT}")
-    return Image.fromarray(np.round(numbers / 257).astype(np.uint8))

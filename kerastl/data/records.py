@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerastl.data.images import DIGEST, digest
+from kerastl.data.decode import DIGEST, digest
 from kerastl.data.threads import in_threads
 from kerastl.errors import MissingData, brief
 

@@ -1,83 +1,83 @@
-"""Export formats, one row each, and the proof that each answers as the model in memory does."""
+"""A model written in several formats, each reloaded by its own runtime and compared on real images before it is kept."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import contextlib
+import hashlib
+import json
+import math
+import tempfile
+import time
+import warnings
 from pathlib import Path
+from statistics import median
 
 import keras
 import numpy as np
 
-from kerastl.errors import ExportError, brief
+from kerastl.deploy.formats import FORMATS, TORN, check_formats
+from kerastl.deploy.labels import LABELS
+from kerastl.deploy.signatures import Source
+from kerastl.errors import ExportError, KerastlWarning, UserError, brief
+from kerastl.evaluate.calibration import with_temperature
 from kerastl.files import locked, sweep_up, whole, write_json
+from kerastl.train.progress import Bar
 
-TOLERANCE = 1e-5
+TABLE = "export.json"
 PATIENCE = 600  # seconds for which an export waits for another run's into the same folder
+BATCHES = (1, 32)  # whose milliseconds are measured
+REPEATS, SECONDS = 5, 1.0  # of a measurement, at most
+LOGITS = "logits"  # the last layer with weights of every model that `build_model` makes
 
 
-@dataclass(frozen=True)
-class Format:
-    """One row.
-
-    Args:
-        file: name in the export folder.
-        write: from a model and a path to a file or folder.
-        load: from the path to a function of a float32 image batch, without any of kerastl.
-    """
-
-    file: str
-    write: Callable
-    load: Callable
-
-
-def _load_keras(path):
-    model = keras.models.load_model(path, compile=False)
-    return lambda images: model.predict(images, verbose=0)
-
-
-def _load_saved_model(path):
-    import tensorflow as tf
-
-    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
-    return lambda images: next(iter(serve(image=tf.constant(images)).values())).numpy()
-
-
-FORMATS = {
-    "keras": Format("model.keras", lambda model, path: model.save(path), _load_keras),
-    "h5": Format("model.h5", lambda model, path: model.save(path), _load_keras),
-    "saved_model": Format("saved_model", lambda model, path: model.export(path, verbose=False), _load_saved_model),
-}
-
-
-def export(model, folder, formats, images, labels):
-    """Write a model in several formats; keep those that, reloaded, give the same probabilities.
+def export(model, folder, formats, images, labels, *, calibration=None, test=None, temperature=False):
+    """Write a model in several formats; keep those that, reloaded, answer as it does.
 
     Args:
         model: a `keras.Model` from raw pixels to probabilities.
         folder: where the files go; made where it is missing. Earlier ones are replaced, each in one move.
-        formats: names in `FORMATS`.
+        formats: names in `kerastl.deploy.formats.FORMATS`, where it also stands how near each has to be.
         images: uint8 array of shape (n, height, width, 3): real images to compare on.
-        labels: a dict for labels.json, as {"classes": [...]}.
+        labels: a dict for labels.json, as {"classes": [...]}; with "temperature", what the logits are to be divided by.
+        calibration: uint8 array as `images`: training images by which int8 is calibrated; absent, `images`.
+        test: `Images` of the test split and the accuracy of the model on them, for formats that trade accuracy for size.
+        temperature: divide by the temperature of the labels inside the files, so that their probabilities are the calibrated ones;
+            their labels then have none. Nothing is done where the labels have none.
 
     Returns:
-        A dict from format to {"file", "megabytes", "max_difference"}.
+        A dict, which export.json holds too, from format to {"file", "weights": a digest, "megabytes", "max_difference": of a
+        probability, "agreement": share of images with the same top class, "milliseconds_1" and "milliseconds_32": of a batch of
+        that many, median}, and for formats that trade accuracy "test": {"n", "accuracy", "accuracy_lost"}.
 
     Raises:
-        ExportError: a format cannot be written, reloaded, or differs by more than 1e-5; the others are in place.
+        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place.
+        UserError: no such format.
+        MissingExtra: a package that a format needs is not installed.
 
     Example:
         >>> export(model, "saved_models/mine", ["keras"], images, {"classes": ["cat", "dog"]})  # doctest: +SKIP
-        {'keras': {'file': 'model.keras', 'megabytes': 94.77, 'max_difference': 0.0}}
+        {'keras': {'file': 'model.keras', 'weights': '5d41...', 'megabytes': 94.77, 'max_difference': 0.0, ...}}
     """
-    folder, proof = Path(folder), _bare_and_answers(model, images)
-    kept, failed = {}, []
-    with locked(folder, wait=PATIENCE):
+    check_formats(formats)
+    folder, samples = Path(folder), np.asarray(images, np.float32)
+    expected, inside = model.predict(samples, verbose=0), labels.get("temperature", 1.0) if temperature else 1.0
+    if inside != 1.0:
+        model, expected = tempered(model, inside), with_temperature(expected, inside)
+        labels = {key: value for key, value in labels.items() if key != "temperature"}
+    weights, kept, failed = _digest(model), {}, []
+    with locked(folder, wait=PATIENCE), tempfile.TemporaryDirectory() as aside:
         sweep_up(folder)
+        source = Source(_bare(model), labels, images if calibration is None else calibration, Path(aside))
         for name in formats:
+            row = FORMATS[name]
             try:
-                kept[name] = _write_one(*proof, folder, FORMATS[name])
+                with _proven(source, samples, expected, folder / row.file, row) as (answer, told):
+                    kept[name] = {"file": row.file, "weights": weights, **told, **_milliseconds(answer, samples)}
+                    if test and row.on_test:
+                        kept[name]["test"] = _on_test(answer, *test, title=f"judge {row.file}")
             except Exception as error:
-                failed.append(f"{FORMATS[name].file} ({brief(error)})")
-        write_json(folder / "labels.json", labels)
+                kept.pop(name, None)
+                failed.append(f"{row.file} ({brief(error)})")
+        write_json(folder / LABELS, labels)
+        write_json(folder / TABLE, _still_there(folder, weights, kept) | kept)
     if failed:
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
@@ -98,23 +98,114 @@ def save_keras(model, path, images):
     Raises:
         ExportError: it differs when reloaded.
     """
-    row = replace(FORMATS["keras"], file=Path(path).name)
-    _write_one(*_bare_and_answers(model, images), Path(path).parent, row)
+    samples = np.asarray(images, np.float32)
+    source = Source(_bare(model), {}, images, Path(path).parent)
+    with _proven(source, samples, model.predict(samples, verbose=0), Path(path), FORMATS["keras"]):
+        pass
 
 
-def _bare_and_answers(model, images):
-    """The same layers without optimizer and loss, the images as floats, and what the layers make of them."""
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
-    samples = np.asarray(images, dtype=np.float32)
-    return bare, samples, bare.predict(samples, verbose=0)
+def tempered(model, temperature):
+    """A copy of a model whose probabilities are softmax(logits / temperature).
+
+    Args:
+        model: what `build_model` gave: its last layer with weights is `logits`.
+        temperature: see `kerastl.evaluate.calibration.with_temperature`.
+
+    Raises:
+        UserError: the model has no such layer.
+
+    Example:
+        >>> image = keras.Input((1,), name="image")
+        >>> model = keras.Model(image, keras.layers.Softmax()(keras.layers.Dense(2, name="logits")(image)))
+        >>> bool(np.allclose(tempered(model, 2.0).get_layer("logits").kernel, model.get_layer("logits").kernel / 2))
+        True
+    """
+    if LOGITS not in [layer.name for layer in model.layers]:
+        raise UserError(f"temperature: the model has no layer {LOGITS!r} to divide; expected one that kerastl built")
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    last = copy.get_layer(LOGITS)
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+    return copy
 
 
-def _write_one(model, samples, expected, folder, row):
-    with whole(folder / row.file) as written:
-        row.write(model, written)
-        difference = float(np.abs(row.load(written)(samples) - expected).max())
-        if not difference <= TOLERANCE:
-            raise ExportError(f"differs by {difference:.2g} when reloaded; expected at most {TOLERANCE:g}")
-        size = sum(path.stat().st_size for path in [written, *written.rglob("*")] if path.is_file())
-    # Rounded: two SavedModels of one model differ by some bytes.
-    return {"file": row.file, "megabytes": round(size / 1e6, 2), "max_difference": difference}
+def _bare(model):
+    """The same layers without optimizer and loss."""
+    return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
+@contextlib.contextmanager
+def _proven(source, samples, expected, path, row):
+    """A file that takes its place when the block ends, having answered as it should: what answers, and how well."""
+    with whole(path) as written:
+        row.write(source, written)
+        answer = row.load(written)
+        size = sum(it.stat().st_size for it in [written, *written.rglob("*")] if it.is_file())
+        # Rounded: two SavedModels of one model differ by some bytes.
+        yield answer, {"megabytes": round(size / 1e6, 2), **_compared(answer(samples), expected, row)}
+
+
+def _compared(found, expected, row):
+    difference, places = float(np.abs(found - expected).max()), np.arange(len(expected))
+    if not difference <= row.difference:
+        raise ExportError(f"differs by {difference:.2g} when reloaded; expected at most {row.difference:g}")
+    first, second = expected.argmax(axis=1), found.argmax(axis=1)
+    lost = np.mean(expected[places, first] - expected[places, second] > TORN)
+    if 1 - lost < row.agreement:
+        raise ExportError(
+            f"has another top class on {lost:.0%} of the images; expected at most {1 - row.agreement:.0%}"
+        )
+    return {"max_difference": difference, "agreement": float(np.mean(first == second))}
+
+
+def _milliseconds(answer, samples):
+    """Of a batch, after one that is not counted."""
+    return {f"milliseconds_{size}": _median(answer, np.resize(samples, (size, *samples.shape[1:]))) for size in BATCHES}
+
+
+def _median(answer, batch):
+    answer(batch)
+    times = []
+    while len(times) < REPEATS and sum(times) < SECONDS:
+        began = time.perf_counter()
+        answer(batch)
+        times.append(time.perf_counter() - began)
+    return round(1e3 * median(times), 2)
+
+
+def _on_test(answer, images, accuracy, title):
+    right, size, bar = 0, BATCHES[-1], Bar()
+    bar.open(title, math.ceil(len(images) / size))
+    try:
+        for start in range(0, len(images), size):
+            some = slice(start, start + size)
+            right += int((answer(images.pixels[some].astype(np.float32)).argmax(axis=1) == images.labels[some]).sum())
+            bar.advance()
+    finally:
+        bar.close()
+    own = right / len(images)
+    return {"n": len(images), "accuracy": own, "accuracy_lost": accuracy - own}
+
+
+def _digest(model):
+    digest = hashlib.blake2b(digest_size=16)
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight))
+    return digest.hexdigest()
+
+
+def _still_there(folder, weights, kept):
+    """Of earlier exports into a folder, those of the same weights; files of others do not belong beside these labels."""
+    try:
+        earlier = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    others = {name: row.file for name, row in FORMATS.items() if name not in kept and (folder / row.file).exists()}
+    same = {name: it for name, it in earlier.items() if name in others and it["weights"] == weights}
+    if strange := [file for name, file in others.items() if name not in same]:
+        warnings.warn(
+            f"{folder}: {', '.join(strange)} stood there before and may be of another model; export again or delete them",
+            KerastlWarning,
+            stacklevel=3,
+        )
+    return same

@@ -9,11 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kerastl.deploy.labels import LABELS, labels_inside
 from kerastl.errors import MissingExtra, MissingWeights, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
 from kerastl.model.untrusted import load_untrusted
-
-LABELS = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Classifier:
     """A model that is ready to answer.
 
     Args:
-        path: of the file or folder it was read from.
+        path: of the file or folder it was read from; of a `keras.Model` that was given, its name.
         kind: a name in `RUNTIMES`.
         raw: from an image batch, uint8 or float 0 to 255 of shape (n, height, width, 3), to what the file itself answers.
         size: height and width of the images it takes.
@@ -40,9 +39,17 @@ class Classifier:
     temperature: float = 1.0
     model: keras.Model | None = None
 
-    def answer(self, images):
-        """Probabilities, float32 of shape (n, classes), temperature applied."""
-        return with_temperature(self.raw(images), self.temperature)
+    def answer(self, images, flip=False):
+        """Probabilities, float32 of shape (n, classes), temperature applied.
+
+        Args:
+            images: batch as `raw` takes it.
+            flip: answers by the mean over each image and its mirror image, as `evaluate.flip` has a run judged.
+        """
+        raw = self.raw(images)
+        if flip:
+            raw = (raw + self.raw(np.ascontiguousarray(images[:, :, ::-1]))) / 2
+        return with_temperature(raw, self.temperature)
 
 
 def open_model(path):
@@ -50,7 +57,7 @@ def open_model(path):
 
     Args:
         path: a run folder, a folder of exports, a SavedModel, or a `.keras`, `.h5`, `.onnx` or `.tflite` file. The names of
-            its classes are in labels.json beside it (in it, for a run folder).
+            its classes are in labels.json beside it (in it, for a run folder), or in the file itself.
 
     Returns:
         A `Classifier`.
@@ -64,16 +71,40 @@ def open_model(path):
         ('cat', 'dog')
     """
     path = _model_in(Path(path))
-    kind = next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
+    kind = _kind_of(path)
     if kind is None:
         raise UserError(f"{path}: not a model; expected a run folder, a SavedModel, or a file {', '.join(SUFFIXES)}")
-    raw, shape, classes, model = RUNTIMES[kind][1](path)
+    return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_of)
+
+
+def holds_model(path):
+    """Whether `open_model` finds a model there."""
+    return _kind_of(path) is not None or any((path / name).exists() for name in FILES)
+
+
+def as_classifier(model):
+    """What answers for a model, however it is given.
+
+    Args:
+        model: a path as `open_model` takes it, a `Classifier`, or a `keras.Model` from raw pixels to probabilities, whose classes
+            have no names but their numbers.
+
+    Returns:
+        A `Classifier`.
+    """
+    if isinstance(model, keras.Model):
+        return _classifier(model.name, "keras", _of_keras(model, model.name), _numbered)
+    return model if isinstance(model, Classifier) else open_model(model)
+
+
+def _classifier(path, kind, opened, labels_of):
+    raw, shape, classes, model = opened
     if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
         raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3)")
-    labels = _labels_of(path, classes)
+    labels = labels_of(path, classes)
     superclasses = labels.get("superclasses")
     return Classifier(
-        path,
+        Path(path),
         kind,
         raw,
         (int(shape[1]), int(shape[2])),
@@ -82,6 +113,10 @@ def open_model(path):
         float(labels.get("temperature", 1.0)),
         model,
     )
+
+
+def _kind_of(path):
+    return next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
 
 
 def _model_in(path):
@@ -96,25 +131,36 @@ def _model_in(path):
     return path
 
 
+def _numbered(path, classes):
+    return {"classes": [f"class {number}" for number in range(classes)]}
+
+
 def _labels_of(path, classes):
-    file = path.parent / LABELS
-    if not file.is_file():
-        return {"classes": [f"class {number}" for number in range(classes)]}
+    """What labels.json beside a model says; without it, what the file itself says."""
+    beside = (path.parent / LABELS).is_file()
+    file = path.parent / LABELS if beside else path
     try:
-        labels = json.loads(file.read_text(encoding="utf-8"))
+        labels = json.loads(file.read_text(encoding="utf-8")) if beside else labels_inside(path)
+        if labels is None:
+            return _numbered(path, classes)
         names = list(map(str, labels["classes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{file}: cannot be read ({brief(error)}); expected {{"classes": [names]}}') from None
+        raise UserError(
+            f'{file}: its labels cannot be read ({brief(error)}); expected {{"classes": [names]}}'
+        ) from None
     if len(names) != classes:
         raise UserError(f"{file}: names {len(names)} classes, and {path.name} has {classes}; they belong to two models")
     return labels
 
 
 def _open_keras(path):
-    model = load_untrusted(path)
+    return _of_keras(load_untrusted(path), path)
+
+
+def _of_keras(model, name):
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UserError(
-            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of each"
+            f"{name}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of each"
         )
     return model.predict_on_batch, model.input_shape, model.output_shape[-1], model
 

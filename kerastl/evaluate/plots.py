@@ -49,33 +49,52 @@ def draw_grid(pixels, labels, probabilities, class_names, path, columns=4):
         path: of the PNG.
         columns: images in a row.
     """
-    rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(2.4 * columns, 2.7 * rows), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis("off")
-    for axes, image, label, row in zip(figure.axes, pixels, labels, probabilities, strict=False):
+    titles, colours = [], []
+    for label, row in zip(labels, probabilities, strict=True):
         answer = int(np.argmax(row))
         right = answer == label
-        axes.imshow(image, interpolation="nearest")
         truth = "" if right else f"\n(is {class_names[label]})"
-        title = f"{class_names[answer]} {row[answer]:.0%}: {right}{truth}"
-        axes.set_title(title, fontsize=9, color=OKABE_ITO["right" if right else "wrong"])
+        titles.append(f"{class_names[answer]} {row[answer]:.0%}: {right}{truth}")
+        colours.append(OKABE_ITO["right" if right else "wrong"])
+    draw_pictures(pixels, titles, colours, path, columns)
+
+
+def draw_pictures(pixels, titles, colours, path, columns=4):
+    """Images in a grid, each under its title.
+
+    Args:
+        pixels: uint8 images of shape (height, width, 3).
+        titles: a text for each, of one line or more.
+        colours: of the titles.
+        path: of the PNG.
+        columns: images in a row.
+    """
+    rows = -(-len(pixels) // columns)
+    lines = max(title.count("\n") for title in titles) + 1
+    figure = Figure(figsize=(2.4 * columns, (2.3 + 0.2 * lines) * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, image, title, colour in zip(figure.axes, pixels, titles, colours, strict=False):
+        axes.imshow(image, interpolation="nearest")
+        axes.set_title(title, fontsize=9, color=colour)
     save(figure, path)
 
 
 def draw_overlaid(runs, path):
-    """Validation curves of several runs in one figure.
+    """Validation curves of several runs in one figure; the training curves, where none of them has validated.
 
     Args:
         runs: a dict from a run's name to its rows of history.csv.
         path: of the PNG.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, column in zip(figure.subplots(1, 2), ("val_loss", "val_accuracy"), strict=True):
+    validated = any(row.get("val_loss") is not None for rows in runs.values() for row in rows)
+    split, prefix = ("validation", "val_") if validated else ("training", "")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for number, (name, rows) in enumerate(runs.items()):
-            values = [np.nan if row.get(column) is None else row[column] for row in rows]
+            values = [np.nan if (value := row.get(prefix + quantity)) is None else value for row in rows]
             axes.plot(np.arange(1, len(rows) + 1), values, "o-", ms=3, color=LINES[number % 10], label=name)
-        axes.set(xlabel="epoch", ylabel=column.replace("val_", "validation "))
+        axes.set(xlabel="epoch", ylabel=f"{split} {quantity}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
     save(figure, path)

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from kerastl.evaluate.calibration import calibration, coverage, fit_temperature, with_temperature
 from kerastl.evaluate.metrics import judge, predict_probabilities
 from kerastl.evaluate.plots import draw_curves, draw_grid
+from kerastl.evaluate.superclasses import judge_superclasses
+from kerastl.evaluate.trust import examine
 from kerastl.files import whole
 from kerastl.train.history import read_history
 from kerastl.train.tensorboard import show_answers
@@ -35,30 +38,50 @@ def judge_splits(model, data, spec, folder, phases, score_test):
         score_test: False leaves the test split alone.
 
     Returns:
-        A dict from split to its scores, as metrics.json holds them.
+        A dict as metrics.json holds it: from split to its scores; from "temperature" to what was fitted on validation images
+        alone: value, interval, n; None without them; and from "trust" to what `examine` found, where the test split is scored.
     """
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    scores = {name: _judge_split(model, images, data, spec, folder, name) for name, images in splits.items() if images}
+    table, answered, temperature = {"train": _as_trained(history, phases[-1], len(data.train))}, {}, None
+    for name, images in splits.items():
+        if images:
+            plain, answered[name] = answers(model, images, spec, name)
+            if name == "validation":
+                temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
+            table[name] = _judge_split(plain, answered[name], images, data, spec, folder, name)
+            table[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
     if score_test:
         show_answers(folder, folder / "predictions.png")
-    return {"train": _as_trained(history, phases[-1], len(data.train)), **scores}
+    table["temperature"] = temperature
+    return table | ({"trust": examine(data, answered, spec, folder)} if score_test else {})
 
 
-def _judge_split(model, images, data, spec, folder, name):
-    plain, probabilities = answers(model, images, spec, name)
+def _judge_split(plain, probabilities, images, data, spec, folder, name):
     with whole(folder / f"predictions_{name}.npz") as path:
         np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
     if name == "test":
-        chosen = np.sort(np.random.default_rng(spec.seed).choice(len(images), min(GRID, len(images)), replace=False))
+        chosen = grid_places(len(images), spec.seed)
         shown = images.subset(chosen)
         draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
-    report = judge(probabilities, images.labels, data.class_names).to_dict()
+    report = judge(probabilities, images.labels, data.class_names, spec.seed).to_dict()
     if plain is not probabilities:
-        alone = judge(plain, images.labels, data.class_names)
+        alone = judge(plain, images.labels, data.class_names, spec.seed)
         report["without_flip"] = {"accuracy": alone.accuracy, "interval": alone.interval, "loss": alone.loss}
+    if data.superclasses:
+        report["by_superclass"] = judge_superclasses(probabilities, images.labels, data.superclasses)
     return report
+
+
+def _trusted(plain, labels, temperature, seed, name):
+    """How far the saved model's confidence can be trusted, as it is and, with what was fitted on other images, tempered."""
+    found = calibration(plain, labels, seed)
+    if temperature and temperature["value"]:
+        plain = with_temperature(plain, temperature["value"])
+        if name != temperature["fitted_on"]:
+            found["tempered"] = calibration(plain, labels, seed)
+    return {"calibration": found, "coverage": coverage(plain, labels)}
 
 
 def answers(model, images, spec, name):
@@ -80,3 +103,8 @@ def _as_trained(history, last_phase, n):
     rows = history[-last_phase["epochs"] :]
     row = rows[(last_phase["best_epoch"] or len(rows)) - 1]
     return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
+
+
+def grid_places(n, seed):
+    """The places of the images in the True/False picture, of n."""
+    return np.sort(np.random.default_rng(seed).choice(n, min(GRID, n), replace=False))

@@ -20,11 +20,14 @@ class Backbone:
         preprocessing: keras.applications' mode (caffe, tf, torch), or none where the backbone holds its own.
         ends: patterns (`re.fullmatch`) of layer names that close stem, stage1, stage2, ...; empty: one group "backbone".
         top_size: side in pixels that the ImageNet classifier was trained at.
+        license: of the ImageNet weights, as the documentation of keras.applications gives it, by its identifier at SPDX; empty
+            where it gives none.
     """
 
     preprocessing: str
     ends: tuple[str, ...] = ()
     top_size: int = 224
+    license: str = ""
 
 
 RESNET = ("pool1_pool", r"conv2_block\d+_out", r"conv3_block\d+_out", r"conv4_block\d+_out")
@@ -35,10 +38,13 @@ DENSENET = ("pool1", "pool2_pool", "pool3_pool", "pool4_pool")
 KERAS_HUB_RESNET = ("pool1_pool", "stack0_.*", "stack1_.*", "stack2_.*")
 
 TABLE = {
-    **{name: Backbone("caffe", RESNET) for name in ("ResNet50", "ResNet101", "ResNet152")},
+    **{name: Backbone("caffe", RESNET, license="mit") for name in ("ResNet50", "ResNet101", "ResNet152")},
     **{name: Backbone("tf", RESNET) for name in ("ResNet50V2", "ResNet101V2", "ResNet152V2")},
-    **{name: Backbone("caffe", VGG) for name in ("VGG16", "VGG19")},
-    **{name: Backbone("torch", DENSENET) for name in ("DenseNet121", "DenseNet169", "DenseNet201")},
+    **{name: Backbone("caffe", VGG, license="cc-by-4.0") for name in ("VGG16", "VGG19")},
+    **{
+        name: Backbone("torch", DENSENET, license="bsd-3-clause")
+        for name in ("DenseNet121", "DenseNet169", "DenseNet201")
+    },
     **{
         f"EfficientNetB{i}": Backbone("none", EFFICIENTNET, size)
         for i, size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
@@ -49,19 +55,29 @@ TABLE = {
         for kind, size in (("S", 384), ("M", 480), ("L", 480))
     },
     **{f"ConvNeXt{kind}": Backbone("none", CONVNEXT) for kind in ("Tiny", "Small", "Base", "Large", "XLarge")},
-    "MobileNet": Backbone("tf", ("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu")),
-    "MobileNetV2": Backbone("tf", ("expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add")),
+    "MobileNet": Backbone(
+        "tf", ("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu"), license="apache-2.0"
+    ),
+    "MobileNetV2": Backbone(
+        "tf", ("expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add"), license="apache-2.0"
+    ),
     "MobileNetV3Small": Backbone(
         "none", ("conv_bn", r"expanded_conv_project_bn", "expanded_conv_2_add", "expanded_conv_7_add")
     ),
     "MobileNetV3Large": Backbone(
         "none", ("expanded_conv_add", "expanded_conv_2_add", "expanded_conv_5_add", "expanded_conv_11_add")
     ),
-    "InceptionV3": Backbone("tf", ("mixed0", "mixed2", "mixed4", "mixed7"), 299),
-    "InceptionResNetV2": Backbone("tf", ("mixed_5b", "block35_10_ac", "block17_10_ac", "block17_20_ac"), 299),
-    "Xception": Backbone("tf", ("block1_conv2_act", "block2_pool", "block4_pool", "block12_sepconv3_bn"), 299),
-    "NASNetMobile": Backbone("tf", ("reduction_concat_stem_2", "normal_concat_3", "normal_concat_8")),
-    "NASNetLarge": Backbone("tf", ("reduction_concat_stem_2", "normal_concat_5", "normal_concat_12"), 331),
+    "InceptionV3": Backbone("tf", ("mixed0", "mixed2", "mixed4", "mixed7"), 299, "apache-2.0"),
+    "InceptionResNetV2": Backbone(
+        "tf", ("mixed_5b", "block35_10_ac", "block17_10_ac", "block17_20_ac"), 299, "apache-2.0"
+    ),
+    "Xception": Backbone("tf", ("block1_conv2_act", "block2_pool", "block4_pool", "block12_sepconv3_bn"), 299, "mit"),
+    "NASNetMobile": Backbone(
+        "tf", ("reduction_concat_stem_2", "normal_concat_3", "normal_concat_8"), license="apache-2.0"
+    ),
+    "NASNetLarge": Backbone(
+        "tf", ("reduction_concat_stem_2", "normal_concat_5", "normal_concat_12"), 331, "apache-2.0"
+    ),
     "SmallCNN": Backbone("tf", VGG),
 }
 

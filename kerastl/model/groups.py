@@ -19,6 +19,13 @@ def layer_groups(model, backbone):
 
     Returns:
         A dict from group name, in the order of the graph, to the list of its layers.
+
+    Example:
+        >>> from kerastl.model.graph import build_model
+        >>> from kerastl.schema import ModelSpec
+        >>> model = build_model(ModelSpec("SmallCNN", weights="none", image_size=32), (32, 32, 3), classes=10)
+        >>> list(layer_groups(model, "SmallCNN"))
+        ['stem', 'stage1', 'stage2', 'stage3', 'stage4', 'head']
     """
     names = [layer.name for layer in model.layers]
     first_of_head = names.index(FEATURES) + 1

@@ -1,12 +1,12 @@
 """A backbone with its weights, cut at its features: still a model of its own, before it is built into the graph."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
 from kerastl import strict
+from kerastl.data.home import keras_home
 from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError, brief
 from kerastl.model import backbones
 from kerastl.model.small_cnn import small_cnn
@@ -87,10 +87,9 @@ def _download(constructor, arguments, spec):
     try:
         return constructor(weights="imagenet", **arguments)
     except Exception as error:
-        cache = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise MissingWeights(
-            f"model.weights: the ImageNet weights of {spec.backbone} are not in {cache} and the download failed ({brief(error)}). "
-            f"Connect to the internet once, or name a weights file: --set model.weights=FILE. {OFFLINE_REMEDY}"
+            f"model.weights: the ImageNet weights of {spec.backbone} are not in {keras_home() / 'models'} and the download failed "
+            f"({brief(error)}). Connect to the internet once, or name a weights file: --set model.weights=FILE. {OFFLINE_REMEDY}"
         ) from None
 
 

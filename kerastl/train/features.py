@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.batches import ordered_batches
-from kerastl.data.images import DECODER
+from kerastl.data.decode import DECODER
 from kerastl.errors import KerastlWarning
 from kerastl.model.cut import split
 from kerastl.model.fold import fold

@@ -55,6 +55,10 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
     Raises:
         KerastlError: the training diverged, memory ran out, or the state is damaged.
         Stopped: the process was asked to end, and the state is kept.
+
+    Example:
+        >>> fit(model, data, recipe, plans, groups, "runs/first")[0]["seconds"]  # doctest: +SKIP
+        42.1
     """
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)

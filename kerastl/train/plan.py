@@ -101,6 +101,16 @@ def plan(model, groups, recipe, images):
     Raises:
         RecipeError: a phase names a group that the model has not, rates that do not match what it trains, or more layers
             than there are.
+
+    Example:
+        >>> from kerastl.model.graph import build_model
+        >>> from kerastl.model.groups import layer_groups
+        >>> from kerastl.recipe import recipe
+        >>> small = {"model.backbone": "SmallCNN", "model.weights": "none", "model.image_size": 32}
+        >>> spec = recipe("cifar10-freeze-first", **small)
+        >>> model = build_model(spec.model, (32, 32, 3), classes=10)
+        >>> [it.steps for it in plan(model, layer_groups(model, "SmallCNN"), spec, (640, 64))]
+        [40, 20]
     """
     plans = []
     for phase in reversed(recipe.phases):  # what a later phase caches may be on the way of an earlier one

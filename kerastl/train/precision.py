@@ -7,9 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import time
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -18,6 +16,7 @@ from kerastl.data.home import home
 from kerastl.files import write_json
 from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
+from kerastl.processor import processor
 
 # What `auto` tries, by the kind of device; the first is kept unless another is faster by a tenth.
 CANDIDATES = {
@@ -70,15 +69,25 @@ def faster_precision(policy, model, batch, *, training):
     answers, about = _answers(), _about(model, batch, training)
     if about not in answers:
         runs = model if training else fold(model)  # without gradients it is a trunk, and those run folded
-        seconds = _seconds(runs, batch, training, CANDIDATES[_device()])
+        seconds = step_seconds(runs, batch, training, CANDIDATES[_device()])
         first, best = CANDIDATES[_device()][0], min(seconds, key=seconds.get)
         answers[about] = best if seconds[first] > WORTH * seconds[best] else first
         _keep(answers)
     return answers[about]
 
 
-def _seconds(model, batch, training, policies):
-    """Seconds of a step in each precision: the fastest of some, in turns, so that a busy moment harms none alone."""
+def step_seconds(model, batch, training, policies):
+    """Seconds of a step in each precision: the fastest of some, in turns, so that a busy moment harms none alone.
+
+    Args:
+        model: a `keras.Model`; its weights are as before afterwards.
+        batch: an array of what it takes.
+        training: whether gradients belong to a step.
+        policies: Keras policies.
+
+    Returns:
+        A dict from policy to seconds.
+    """
     moving = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     x, steps = tf.cast(batch, tf.float32), {}
     for policy in policies:
@@ -109,7 +118,7 @@ def _step(model, training):
 
 def _about(model, batch, training):
     """What the answer holds for: this machine, this TensorFlow, this network and batch."""
-    parts = [_processor(), os.cpu_count(), _device(), tf.__version__, keras.__version__, list(batch.shape), training]
+    parts = [processor(), os.cpu_count(), _device(), tf.__version__, keras.__version__, list(batch.shape), training]
     parts += [
         (type(it).__name__, [t.shape for t in keras.tree.flatten(it.output)], it.trainable) for it in model.layers
     ]
@@ -135,12 +144,6 @@ def _file():
 def _device():
     kinds = {device.device_type for device in tf.config.get_visible_devices()}
     return next(kind for kind in ("TPU", "GPU", "CPU") if kind in kinds)
-
-
-def _processor():
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _of_backbone(model):

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.batches import evaluation_batches, steps_per_epoch
-from kerastl.data.images import DIGEST, Images
+from kerastl.data.decode import DIGEST
+from kerastl.data.images import Images
 from kerastl.model.cut import split
 from kerastl.train.features import trunk_function
 from kerastl.train.fit import compile_learner

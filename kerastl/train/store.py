@@ -15,8 +15,8 @@ import zlib
 import ml_dtypes
 import numpy as np
 
+from kerastl.data.decode import DIGEST
 from kerastl.data.home import ABOUT, home, make_room_in, sweep_up_abandoned
-from kerastl.data.images import DIGEST
 from kerastl.errors import KerastlWarning
 from kerastl.files import write_json
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from kerastl.data.batches import evaluation_batches, training_batches
 from kerastl.data.cache import CACHES
+from kerastl.data.decode import decode
 from kerastl.data.folder import list_folder
-from kerastl.data.images import Images, Source, decode
+from kerastl.data.images import Images, Source
 from kerastl.data.load import load
 from kerastl.data.split import split
 from kerastl.errors import BrokenImage, KerastlWarning, UserError

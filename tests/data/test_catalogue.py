@@ -42,6 +42,11 @@ def test_fixed_size(stored):
     assert len(data.train) + len(data.validation) + len(data.test) == 60
 
 
+def test_it_is_found_where_tensorflow_datasets_keeps_its_own(stored, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", stored("usual", (12, 12, 3), [(12, 12)] * 60))
+    assert len(load(DataSpec("tfds:usual"), 24).class_names) == 2
+
+
 def test_grey_becomes_rgb(stored):
     assert load(DataSpec("tfds:grey", dir=stored("grey", (12, 12, 1), [(12, 12)] * 60)), 24).shape == (12, 12, 3)
 

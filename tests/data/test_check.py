@@ -7,24 +7,18 @@ import sys
 
 import numpy as np
 import pytest
-from bad_input import among_photos, content, link_out, photos
+from bad_input import among_photos, content, link_out, photos, scene
 from PIL import Image
 from typer.testing import CliRunner
 
 from kerastl.cli import app
-from kerastl.data.check import NEAR, check, near_pairs, perceptual_hash
+from kerastl.data.check import check
 from kerastl.errors import UserError
 
 
 def call(*arguments):
     result = CliRunner().invoke(app, ["check", *map(str, arguments)])
     return result.exit_code, result.output
-
-
-def scene(seed):
-    """A picture as smooth as photos are."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((120, 90), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
@@ -126,24 +120,6 @@ def test_neither_folder_nor_dataset(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder; and as a dataset: .*valid: cifar10"):
         check("nowhere", str(tmp_path))
     assert call(tmp_path / "nowhere")[0] == 2
-
-
-def test_near_pairs_are_those_that_comparing_all_with_all_finds():
-    random = np.random.default_rng(0)
-    hashes = random.integers(0, 2**64, 300, dtype=np.uint64)
-    flips = np.bitwise_or.reduce(np.uint64(1) << random.integers(0, 64, (300, 5), dtype=np.uint64), axis=1)
-    hashes = np.concatenate([hashes, hashes ^ flips, hashes[:20]])
-    distances = np.bitwise_count(hashes[:, None] ^ hashes)
-    expected = np.argwhere(np.triu(distances <= NEAR, 1)).tolist()
-    assert expected and [list(pair) for pair in near_pairs(hashes)] == expected
-    assert near_pairs(hashes[:0]) == []
-
-
-def test_the_hash_stays_when_a_picture_is_saved_again():
-    hashes = [perceptual_hash(scene(seed)) for seed in range(50)]
-    again = [perceptual_hash(scene(seed).resize((61, 47))) for seed in range(50)]
-    assert np.mean(np.bitwise_count(np.array(hashes) ^ np.array(again)) <= NEAR) > 0.9
-    assert np.bitwise_count(np.array(hashes)[:, None] ^ np.array(hashes))[~np.eye(50, dtype=bool)].min() > NEAR
 
 
 def test_a_folder_needs_no_tensorflow(tmp_path):

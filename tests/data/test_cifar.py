@@ -67,9 +67,11 @@ def test_tfds_layout(tfds_layout):
 
 def test_the_usual_places_are_found(keras_layout, tfds_layout, monkeypatch, tmp_path):
     (tmp_path / "datasets").symlink_to(keras_layout)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "prepared").symlink_to(tfds_layout)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", "~")
     assert cifar.find(DataSpec("cifar100"))[0] == "keras"
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_layout))
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/prepared")
     assert cifar.find(DataSpec("cifar10"))[0] == "tfds"
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from kerastl.data import cache
-from kerastl.data.images import decode
+from kerastl.data.decode import decode
 from kerastl.data.load import load
 from kerastl.errors import MissingData, UserError
 from kerastl.schema import DataSpec

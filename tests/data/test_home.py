@@ -1,11 +1,15 @@
 """What is kept between runs stays within its budget, and nothing is deleted in vain."""
 
 import os
+import runpy
 import time
+from pathlib import Path
 
 import pytest
+from keras.src.backend import config
+from tensorflow_datasets.core import constants
 
-from kerastl.data.home import ABANDONED, ABOUT, home, make_room_in
+from kerastl.data.home import ABANDONED, ABOUT, home, keras_home, make_room_in, prepared_home
 from kerastl.files import UNFINISHED
 
 
@@ -27,6 +31,36 @@ def left(stores):
 def test_it_is_where_keras_keeps_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert home() == tmp_path / "kerastl"
+
+
+def refused(*_):
+    raise PermissionError
+
+
+SET = {"KERAS_HOME": "~/models", "TFDS_DATA_DIR": "~/images"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "at_home", "keras", "prepared"),
+    [
+        ({}, True, ".keras", "tensorflow_datasets"),
+        ({}, False, "/tmp/.keras", "tensorflow_datasets"),
+        (SET, True, "models", "images"),
+    ],
+)
+def test_the_places_are_those_of_keras_and_tensorflow_datasets(
+    variables, at_home, keras, prepared, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in SET:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "access", lambda *_: at_home)
+    assert keras_home() == tmp_path / keras and prepared_home() == tmp_path / prepared
+    monkeypatch.setattr(os, "makedirs", refused)  # Keras would write its keras.json there
+    theirs = [runpy.run_path(config.__file__)["_KERAS_DIR"], runpy.run_path(constants.__file__)["DATA_DIR"]]
+    assert [keras_home(), prepared_home()] == [Path(place).expanduser() for place in theirs]
 
 
 @pytest.mark.parametrize(

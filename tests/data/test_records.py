@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastl.data.images import digest
+from kerastl.data.decode import digest
 from kerastl.data.records import INDEX, Record, Records, index_records
 from kerastl.errors import MissingData
 

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 
-from kerastl.evaluate.metrics import accuracy_interval, judge, predict_probabilities, shown
+from kerastl.evaluate.metrics import judge, predict_probabilities, shown
+from kerastl.evaluate.statistics import accuracy_interval
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITIES = np.array(
@@ -39,25 +41,21 @@ def test_a_class_that_never_occurs_has_zeros_and_keeps_its_place():
     assert len(report.confusion) == 3
 
 
-def wilson(k, n, z=1.959964):
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-    return centre - half, centre + half
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (90, 100), (4250, 5000), (1, 3)])
-def test_the_interval_is_wilson_s(k, n):
-    low, high = accuracy_interval(k, n)
-    assert (low, high) == pytest.approx(wilson(k, n), abs=1e-6)
-    assert 0 <= low <= k / n <= high <= 1
-
-
-def test_the_interval_covers_as_often_as_it_says():
+def test_the_loss_is_scikit_learn_s():
     random = np.random.default_rng(0)
-    inside = [
-        low <= 0.85 <= high for low, high in (accuracy_interval(int(k), 200) for k in random.binomial(200, 0.85, 2000))
-    ]
-    assert 0.93 < np.mean(inside) < 0.97
+    probabilities, labels = random.dirichlet(np.ones(7) / 4, 200), random.integers(7, size=200)
+    report = judge(probabilities, labels, tuple("abcdefg"))
+    assert report.loss == pytest.approx(log_loss(labels, probabilities, labels=np.arange(7)))
+    assert judge(np.array([[1.0, 0.0]]), np.array([1]), ("cat", "dog")).loss == pytest.approx(-math.log(2**-52))
+
+
+def test_the_other_numbers_have_intervals_too():
+    classes = 8
+    probabilities = np.random.default_rng(1).dirichlet(np.ones(classes), 300)
+    report = judge(probabilities, np.arange(300) % classes, tuple("abcdefgh"))
+    assert report.loss_interval[0] < report.loss < report.loss_interval[1]
+    assert report.top5_interval == accuracy_interval(round(report.top5 * 300), 300)
+    assert judge(PROBABILITIES, LABELS, NAMES).top5_interval is None
 
 
 def test_shown():

@@ -88,7 +88,7 @@ def test_auto_takes_what_is_faster_by_a_tenth(small, larger, monkeypatch, narrow
         asked.append(policies)
         return {"float32": 1.0, "mixed_bfloat16": narrow}
 
-    monkeypatch.setattr(module, "_seconds", seconds)
+    monkeypatch.setattr(module, "step_seconds", seconds)
     monkeypatch.setattr(module, "_device", lambda: "CPU")
     for _ in range(2):
         assert faster_precision("auto", small, IMAGES, training=True) == chosen
@@ -114,5 +114,5 @@ def test_a_damaged_answer_is_measured_again(small):
 
 
 def test_what_is_asked_for_is_not_measured(model, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(module, "step_seconds", lambda *_: pytest.fail("measured"))
     assert faster_precision("mixed_float16", model, IMAGES, training=True) == "mixed_float16"

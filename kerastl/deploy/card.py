@@ -1,0 +1,119 @@
+"""The card beside the exports: what the model is, how good, on what, and how it is loaded, as Hugging Face has it."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from kerastl.files import write_text
+from kerastl.model.backbones import TABLE
+
+CARD = "README.md"
+HARDEST = 3  # classes that are named
+
+# Name in a recipe -> title, identifier on the Hugging Face hub, license by its SPDX identifier; empty where there is none, or
+# none is stated: the authors of CIFAR state none.
+DATASETS = {
+    "cifar10": ("CIFAR-10", "uoft-cs/cifar10", ""),
+    "cifar100": ("CIFAR-100", "uoft-cs/cifar100", ""),
+    "digits": ("Optical Recognition of Handwritten Digits", "", "cc-by-4.0"),
+    "glyphs": ("glyphs drawn from fonts", "", ""),
+}
+SHIPPED = {"glyphs": "mit"}  # weights that come with kerastl
+# Format -> three lines that load it, with nothing of kerastl.
+LOADING = {
+    "keras": """import keras
+model = keras.models.load_model("model.keras")
+probabilities = model.predict(images)""",
+    "h5": """import keras
+model = keras.models.load_model("model.h5")
+probabilities = model.predict(images)""",
+    "saved_model": """import tensorflow as tf
+serve = tf.saved_model.load("saved_model").signatures["serving_default"]
+probabilities = next(iter(serve(image=tf.cast(images, tf.float32)).values()))""",
+    "onnx": """import onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+probabilities = session.run(["probabilities"], {"image": images.astype("float32")})[0]""",
+    "litert": """from ai_edge_litert.interpreter import Interpreter
+answer = Interpreter("model.tflite").get_signature_runner()
+probabilities = answer(image=images.astype("float32"))["probabilities"]""",
+}
+
+
+def write_card(folder, model, labels, metrics, kept):
+    """Write the model card of exported files: README.md, with the metadata that Hugging Face reads at its beginning.
+
+    Args:
+        folder: of the exports.
+        model: the `keras.Model` that was exported.
+        labels: what labels.json beside them holds.
+        metrics: what metrics.json of the run holds.
+        kept: what `export` gave.
+
+    Source:
+        Mitchell et al. 2019, Model Cards for Model Reporting; https://huggingface.co/docs/hub/model-cards.
+    """
+    recipe, test = metrics["recipe"], metrics.get("test")
+    title, dataset, _ = _dataset(recipe["data"]["name"])
+    text = _template().render(
+        name=recipe["name"],
+        recipe=recipe,
+        metrics=metrics,
+        title=title,
+        dataset=dataset,
+        base=_base_model(recipe["model"]["backbone"]),
+        licenses=licenses(recipe),
+        license=_license(licenses(recipe)),
+        judged=test and test.get("without_flip", test),
+        hardest=sorted(test["per_class"], key=lambda it: it["recall"])[:HARDEST] if test else (),
+        labels=labels,
+        size=model.input_shape[1:3],
+        kept=kept,
+        loading={name: LOADING[name] for name in kept if name in LOADING},
+    )
+    write_text(Path(folder) / CARD, text)
+
+
+def licenses(recipe):
+    """What the model was made of, and under which license: a dict from what it is to an identifier, or an empty text.
+
+    Args:
+        recipe: a recipe as a table.
+
+    Example:
+        >>> licenses({"data": {"name": "cifar10"}, "model": {"backbone": "ResNet50", "weights": "imagenet"}})
+        {'data': '', 'weights': 'mit'}
+    """
+    data, weights, backbone = recipe["data"]["name"], recipe["model"]["weights"], recipe["model"]["backbone"]
+    found = {"data": _dataset(data)[2]}
+    if weights == "imagenet":
+        found["weights"] = TABLE[backbone].license if backbone in TABLE else ""
+    elif weights != "none":
+        found["weights"] = SHIPPED.get(weights, "")
+    return found
+
+
+def _dataset(name):
+    """Title, identifier and license; of one's own photos, the name of their folder."""
+    return DATASETS.get(name, (Path(name.removeprefix("folder:").removeprefix("tfds:")).name, "", ""))
+
+
+def _license(found):
+    """What can be said of the model as a whole: nothing where one part is unknown."""
+    every = sorted(set(found.values()))
+    if not all(every):
+        return {"license": "unknown"}
+    return {"license": every[0]} if len(every) == 1 else {"license": "other", "license_name": "-and-".join(every)}
+
+
+def _base_model(backbone):
+    """The identifier of the backbone on the Hugging Face hub, where it came from there."""
+    return backbone.removeprefix("hub:hf://") if backbone.startswith("hub:hf://") else ""
+
+
+def _template():
+    folder = FileSystemLoader(Path(__file__).parent)
+    cards = Environment(
+        loader=folder, autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    cards.filters["percent"] = lambda share: f"{100 * share:.1f}%"
+    return cards.get_template("card.md")

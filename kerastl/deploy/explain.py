@@ -1,0 +1,189 @@
+"""Why a model answers as it does: where in an image it looks, and which training images look alike to it."""
+
+import itertools
+import warnings
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kerastl import strict
+from kerastl.deploy.predict import decoded
+from kerastl.deploy.runtimes import as_classifier
+from kerastl.errors import KerastlWarning, UserError
+from kerastl.evaluate.gradcam import gradcam, overlay
+from kerastl.evaluate.plots import OKABE_ITO, save
+from kerastl.evaluate.similar import Neighbour, open_gallery
+from kerastl.files import disk_told
+
+BATCH = 16
+SHOWN_SIDE = 256  # pixels to which small images are enlarged before colours are laid over them
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a model says of one image, and what speaks for it.
+
+    Args:
+        file: its path as it was found; of an image that is no file, its place: "image 0", "image 1".
+        classes: names, the most probable first; empty for a broken image.
+        probabilities: of these classes, with the temperature of the model applied.
+        explained: name of the class whose evidence is shown.
+        pixels: uint8 array of shape (height, width, 3): the image as the model takes it.
+        heatmap: float32 array of shape (height, width), 0 to 1: where the evidence is (see `gradcam`).
+        neighbours: the most similar training images, as `Neighbour`; empty without a run.
+        picture: path of the PNG, or None.
+        error: why the image cannot be read; None for a sound one.
+    """
+
+    file: str
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    explained: str | None = None
+    pixels: np.ndarray | None = None
+    heatmap: np.ndarray | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+    picture: Path | None = None
+    error: str | None = None
+
+
+def explain(model, images, out=None, *, class_name=None, layer=None, similar=None, neighbours=5, top=5):
+    """Show why a model answers as it does.
+
+    Args:
+        model: a run folder, a `.keras` or `.h5` file, a `Classifier` of one, or a `keras.Model` from raw pixels to probabilities.
+        images: as `predict` takes them: a path, a folder, a Pillow image, an array, or any iterable of these.
+        out: folder for a picture of each explanation; made where it is missing. None for no pictures.
+        class_name: the class whose evidence is shown (default: the answer).
+        layer: whose maps are looked at (default: the last before the features); see `gradcam`.
+        similar: run folder whose training images are searched (default: MODEL's own, where it is a run folder).
+        neighbours: how many similar training images; 0 for none.
+        top: how many classes are named, the most probable first.
+
+    Returns:
+        A list with an `Explanation` for each image, in order. One that is broken has its `error`, and nothing else.
+
+    Raises:
+        UserError: a model that is not in a Keras file, no such class, layer or run, or what `predict` refuses.
+
+    Example:
+        >>> [it] = explain("runs/first", "photos/1.jpg", "why")  # doctest: +SKIP
+        >>> it.classes[0], it.picture, it.neighbours[0].label  # doctest: +SKIP
+        ('cat', PosixPath('why/1.png'), 'cat')
+    """
+    how = {"class_name": class_name, "layer": layer, "similar": similar, "neighbours": neighbours, "top": top}
+    return list(explain_stream(model, images, out, **how))
+
+
+def explain_stream(model, images, out=None, *, class_name=None, layer=None, similar=None, neighbours=5, top=5):
+    """As `explain`, one after another."""
+    classifier = as_classifier(model)
+    if classifier.model is None:
+        raise UserError(
+            f"{classifier.path}: a {classifier.kind} model, whose layers cannot be looked into; expected a run folder, or a .keras "
+            "or .h5 file"
+        )
+    if class_name is not None and class_name not in classifier.class_names:
+        raise UserError(f"class: found {class_name!r}; {strict.suggest(class_name, classifier.class_names)}")
+    gradcam(classifier.model, np.zeros((0, *classifier.size, 3)), layer=layer)  # says now that there is no such layer
+    gallery = _gallery(classifier, similar) if neighbours else None
+    if out is not None:
+        with disk_told(out):
+            Path(out).mkdir(parents=True, exist_ok=True)
+    stream, taken = decoded(images, classifier.size, BATCH), Counter()
+    while some := list(itertools.islice(stream, BATCH)):
+        sound = [(file, pixels) for file, pixels, error in some if not error]
+        explained = iter(_explained(classifier, sound, class_name, layer, top))
+        similar_to = iter(gallery.neighbours([pixels for _, pixels in sound], neighbours) if gallery and sound else ())
+        for file, _, error in some:
+            if error:
+                yield Explanation(file, error=error)
+                continue
+            it = replace(next(explained), neighbours=tuple(next(similar_to, ())))
+            yield it if out is None else _drawn(it, Path(out), taken)
+
+
+def _gallery(classifier, run):
+    """The training images to search, or None, with a warning."""
+    own = classifier.path.parent
+    if run is None and not (own / "recipe.toml").is_file():
+        warnings.warn(
+            f"no similar training images, as {classifier.path} is not in a run folder; to see some, name the run that has them "
+            "(--similar RUN)",
+            KerastlWarning,
+            stacklevel=4,
+        )
+        return None
+    return open_gallery(classifier.model, own if run is None else run)
+
+
+def _explained(classifier, sound, class_name, layer, top):
+    """Explanations of images that stand in memory, without pictures and neighbours."""
+    if not sound:
+        return
+    pixels, names = np.stack([image for _, image in sound]), classifier.class_names
+    probabilities = classifier.answer(pixels)
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    asked = order[:, 0] if class_name is None else np.full(len(pixels), names.index(class_name))
+    heat = gradcam(classifier.model, pixels, asked, layer)
+    for (file, image), row, best, label, warm in zip(sound, probabilities, order[:, :top], asked, heat, strict=True):
+        classes, shares = tuple(names[it] for it in best), tuple(row[best].tolist())
+        yield Explanation(file, classes, shares, names[label], image, warm)
+
+
+def _drawn(it, out, taken):
+    """The same explanation with its picture: NAME.png, and NAME-2.png for the next image of that name."""
+    name = Path(it.file).stem
+    taken[name] += 1
+    path = out / (f"{name}.png" if taken[name] == 1 else f"{name}-{taken[name]}.png")
+    draw_explanation(it, path)
+    return replace(it, picture=path)
+
+
+def draw_explanation(it, path):
+    """The image, where the evidence for a class is in it, the answer, and the training images that look alike.
+
+    Args:
+        it: an `Explanation` of a sound image.
+        path: of the PNG.
+    """
+    figure = Figure(figsize=(10, 6.4 if it.neighbours else 3.7), layout="constrained")
+    above, *below = figure.subfigures(
+        1 + bool(it.neighbours), 1, height_ratios=[3.7, 2.7][: 1 + bool(it.neighbours)], squeeze=False
+    )[:, 0]
+    image, evidence, answer = above.subplots(1, 3, width_ratios=[1, 1, 0.9])
+    large = np.repeat(
+        np.repeat(it.pixels, times := max(1, SHOWN_SIDE // min(it.pixels.shape[:2])), axis=0), times, axis=1
+    )
+    for axes, shown, title in (
+        (image, large, Path(it.file).name),
+        (evidence, overlay(large, it.heatmap), f"evidence for {it.explained}"),
+    ):
+        axes.imshow(shown)
+        axes.set_title(title, fontsize=10)
+        axes.axis("off")
+    _draw_answer(answer, it)
+    if it.neighbours:
+        below[0].suptitle("training images that look most alike to the model", fontsize=10)
+        for axes, near in zip(below[0].subplots(1, len(it.neighbours), squeeze=False)[0], it.neighbours, strict=True):
+            axes.imshow(near.pixels, interpolation="nearest")
+            same = near.label == it.classes[0]
+            name = Path(near.image).name if isinstance(near.image, str) else f"train[{near.image}]"
+            axes.set_title(
+                f"{near.label} {near.similarity:.2f}\n{name}", fontsize=8, color=OKABE_ITO["right" if same else "wrong"]
+            )
+            axes.axis("off")
+    save(figure, path)
+
+
+def _draw_answer(axes, it):
+    places = np.arange(len(it.classes))
+    axes.barh(
+        places, it.probabilities, color=[OKABE_ITO["train" if name == it.explained else "line"] for name in it.classes]
+    )
+    for place, name, share in zip(places, it.classes, it.probabilities, strict=True):
+        axes.text(0, place - 0.45, f"{name} {share:.1%}", va="bottom", fontsize=9)
+    axes.set(ylim=(len(it.classes) - 0.4, -0.8), xlim=(0, 1))
+    axes.axis("off")

@@ -1,0 +1,88 @@
+"""The names of the classes inside an exported file, where its format has a place for them.
+
+    SavedModel   assets.extra/labels.json, the folder that TensorFlow leaves to whoever wrote the model
+    ONNX         metadata_props: classes, superclasses and temperature, each as JSON
+    LiteRT       labels.json, and labels.txt with a class a line, in a zip archive behind the model: the associated files of TFLite
+                 metadata, which any zip tool unpacks and every interpreter passes over
+
+Keras' own files have none. labels.json stands beside all of them, and is what counts where both are there.
+"""
+
+import contextlib
+import json
+import zipfile
+from pathlib import Path
+
+LABELS = "labels.json"
+EXTRA = Path("assets.extra")
+MOST = 2**24  # bytes of labels; a file may come from a stranger
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file on every run
+
+
+def into_saved_model(path, labels):
+    """Put labels into a SavedModel.
+
+    Args:
+        path: its folder.
+        labels: what labels.json holds.
+    """
+    (path / EXTRA).mkdir()
+    (path / EXTRA / LABELS).write_text(_text(labels), encoding="utf-8")
+
+
+def into_onnx(proto, labels):
+    """Put labels into an ONNX `ModelProto`, before it is written."""
+    import onnx
+
+    onnx.helper.set_model_props(proto, {key: json.dumps(value) for key, value in labels.items()})
+
+
+def into_litert(path, labels):
+    """Put labels behind the model in a `.tflite` file."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in ((LABELS, _text(labels)), ("labels.txt", "\n".join(labels["classes"]) + "\n")):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), text)
+
+
+def labels_inside(path):
+    """What `into_...` put into a file.
+
+    Args:
+        path: of a model of any kind.
+
+    Returns:
+        What labels.json would hold, or None where the file has no labels.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    reads = _of_saved_model if path.is_dir() else READERS.get(path.suffix)
+    with contextlib.suppress(FileNotFoundError, KeyError, zipfile.BadZipFile):
+        return reads and reads(path)
+
+
+def _of_saved_model(path):
+    with (path / EXTRA / LABELS).open("rb") as file:
+        return json.loads(file.read(MOST))
+
+
+def _of_onnx(path):
+    import onnxruntime
+
+    quick = onnxruntime.SessionOptions()
+    quick.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, quick, providers=["CPUExecutionProvider"])
+    stored = session.get_modelmeta().custom_metadata_map
+    return {key: json.loads(stored[key]) for key in ("classes", "superclasses", "temperature") if key in stored} or None
+
+
+def _of_litert(path):
+    with zipfile.ZipFile(path) as archive, archive.open(LABELS) as file:
+        return json.loads(file.read(MOST))
+
+
+READERS = {".onnx": _of_onnx, ".tflite": _of_litert}
+
+
+def _text(labels):
+    return json.dumps(labels, indent=2) + "\n"

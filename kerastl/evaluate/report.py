@@ -1,0 +1,185 @@
+"""report.html: what whoever gets a run folder opens first, from what stands in the folder."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from kerastl.data.load import load
+from kerastl.errors import KerastlError
+from kerastl.evaluate import figures, pictures
+from kerastl.evaluate.compare import read_metrics
+from kerastl.evaluate.page import number, render
+from kerastl.evaluate.statistics import accuracy_interval
+from kerastl.model.untrusted import load_untrusted
+from kerastl.recipe import recipe
+from kerastl.train.history import read_history
+
+PAGE = "report.html"
+WHOLE = 20  # classes up to which every cell of the confusion matrix is shown
+MISTAKE = 0.75  # of full colour, for the largest share of a class that is taken for another
+WORST = 15  # rows of what may be thousands
+# What a network begins with, in words, and the name of a file.
+STARTS = {
+    "imagenet": ("pretrained on ImageNet", ""),
+    "none": ("with random weights", ""),
+    "glyphs": ("pretrained on drawn letters", ""),
+}
+
+
+def report(run, data=None, model=None):
+    """Write the report of a finished run: one file with everything inside, for people.
+
+    What the folder no longer allows for, as the pictures where the data has gone, is left out, and the page says why.
+
+    Args:
+        run: its folder.
+        data: its `Data`, where that is in memory; otherwise the recipe is asked for it.
+        model: its `keras.Model`, likewise.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: no finished run there.
+
+    Example:
+        >>> report("runs/first")  # doctest: +SKIP
+        PosixPath('runs/first/report.html')
+    """
+    folder = Path(run)
+    metrics, spec = read_metrics(folder), recipe(folder / "recipe.toml")
+    baseline = folder / "baseline"
+    rows = read_history(folder / "history.csv")
+    shown, missing = _pictures(folder, metrics, spec, data, model)
+    render(
+        "report.html",
+        folder / PAGE,
+        title=spec.name,
+        m=metrics,
+        n=lambda key, form="decimals": number(look_up(metrics, key), form, key),
+        spec=spec,
+        start=STARTS.get(spec.model.weights, ("with the weights of", Path(spec.model.weights).name)),
+        plan_text=(folder / "plan.txt").read_text(encoding="utf-8"),
+        figures=_figures(metrics, rows),
+        classes=_classes(metrics.get("test")),
+        confusion=_confusion(metrics.get("test"), "test.confusion", _names(metrics.get("test"))),
+        coarse=_coarse(metrics.get("test")),
+        shown=shown,
+        missing=missing,
+        WHOLE=WHOLE,
+        WORST=WORST,
+        changed=pictures.augmented(spec.augment),
+        command=_command(spec),
+        baseline=read_metrics(baseline) if (baseline / "metrics.json").is_file() else None,
+    )
+    return folder / PAGE
+
+
+def look_up(table, key):
+    """What stands under a dotted key; # is how many there are.
+
+    Example:
+        >>> look_up({"phases": [{"epochs": 4}]}, "phases.0.epochs"), look_up({"phases": [{"epochs": 4}]}, "phases.#")
+        (4, 1)
+    """
+    for step in key.split("."):
+        table = len(table) if step == "#" else table[int(step) if isinstance(table, list) else step]
+    return table
+
+
+def _figures(metrics, rows):
+    """Curves, and of the test split what its calibration says."""
+    kept = {phase["name"]: phase["best_epoch"] for phase in metrics["phases"]}
+    drawn = {quantity: figures.draw_quantity(rows, quantity, kept) for quantity in ("accuracy", "loss")}
+    drawn["rates"] = figures.draw_rates_of_groups(rows)
+    test = metrics.get("test", {})
+    if "calibration" in test:
+        tempered = test["calibration"].get("tempered")
+        drawn["reliability"] = figures.draw_reliability(test["calibration"]["bins"], tempered and tempered["bins"])
+    if "coverage" in test:
+        drawn["coverage"] = figures.draw_coverage(test["coverage"])
+    return drawn
+
+
+def _names(scores):
+    return [it["name"] for it in scores["per_class"]] if scores else []
+
+
+def _classes(scores):
+    """Classes from the least recognised to the most, each with the interval of its recall."""
+    rows = []
+    for place, it in enumerate(scores["per_class"] if scores else ()):
+        low, high = accuracy_interval(round(it["recall"] * it["n"]), it["n"]) if it["n"] else (0.0, 1.0)
+        rows.append({"place": place, "low": low, "high": high, **it})
+    return sorted(rows, key=lambda row: (row["recall"], row["name"]))
+
+
+def _coarse(scores):
+    """By coarser classes, where there are any: bars and their own confusion."""
+    if not scores or "by_superclass" not in scores:
+        return None
+    found = scores["by_superclass"]
+    rows = []
+    for place, it in enumerate(found["per_class"]):
+        low, high = accuracy_interval(round(it["accuracy"] * it["n"]), it["n"]) if it["n"] else (0.0, 1.0)
+        rows.append({"place": place, "low": low, "high": high, **it})
+    confusion = _confusion(found, "test.by_superclass.confusion", _names(found))
+    return {"classes": sorted(rows, key=lambda row: (row["accuracy"], row["name"])), "confusion": confusion}
+
+
+def _confusion(scores, key, names):
+    """How dark every cell is, where the classes are few; the pairs mistaken most often."""
+    if not scores:
+        return None
+    counts = np.array(scores["confusion"])
+    right = np.eye(len(names), dtype=bool)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    scale = MISTAKE / shares[~right].max(initial=1e-9)
+    order = np.argsort(-np.where(right, 0, counts), axis=None, kind="stable")[:WORST]
+    worst = [
+        {"truth": names[i], "answer": names[j], "key": f"{key}.{i}.{j}", "n": int(counts[i, j])}
+        for i, j in zip(*np.unravel_index(order, counts.shape), strict=True)
+        if i != j and counts[i, j]
+    ]
+    heat = np.where(right, shares, scale * shares).tolist() if len(names) <= WHOLE else None
+    return {"names": names, "key": key, "heat": heat, "worst": worst}
+
+
+def _pictures(folder, metrics, spec, data, model):
+    """What can be shown, by section; and a sentence for each reason why something cannot."""
+    if "test" not in metrics:
+        return {}, ["No pictures: the test split was not scored."]
+    try:
+        data = data or load(spec.data, spec.model.image_size, spec.seed)
+        with np.load(folder / "predictions_test.npz") as saved:
+            probabilities, labels = saved["probabilities"], saved["labels"]
+    except (KerastlError, OSError) as error:
+        return {}, [f"No pictures: {_why(error)}"]
+    if not np.array_equal(data.test.labels, labels):
+        return {}, ["No pictures: the data that is there now is not the data this run was judged on."]
+    names = data.class_names
+    shown = {
+        "grid": pictures.true_and_false(data.test, probabilities, names, spec.seed),
+        "mistakes": pictures.answered(data.test, probabilities, names, pictures.surest_mistakes(labels, probabilities)),
+        "seen": pictures.as_the_network_sees_them(data, spec),
+    }
+    if trust := metrics.get("trust"):
+        shown["copies"] = pictures.copies(data, trust["test"]["pairs"] if "test" in trust else [])
+        shown["doubted"] = pictures.doubted(data, trust["suspects"]["shown"])
+    try:
+        model = model or load_untrusted(folder / "model.keras")
+        looks = pictures.looked_at(model, data.test, probabilities, names, spec.seed)
+    except (KerastlError, OSError) as error:
+        return shown, [f"No Grad-CAM: {_why(error)}"]
+    return shown | {"looks": looks}, []
+
+
+def _why(error):
+    return f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else f"{error}."
+
+
+def _command(spec):
+    """What repeats the run, in its folder."""
+    where = f" --data-dir {shlex.quote(spec.data.dir)}" if spec.data.dir else ""
+    return f"kerastl train recipe.toml{where}"
