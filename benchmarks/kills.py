@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from kerastl import recipe
+from kerastl.circumstances import timeless
 from kerastl.run import train  # imported, not started: every run is a fork of this process
 from kerastl.train.history import read_history
 
@@ -68,7 +69,6 @@ SETTINGS = {
     "train.checkpoint_minutes": 0.002,
     "phases": PHASES,
 }
-TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
 
 
 def begin(folder, deadly_write=None):
@@ -122,11 +122,6 @@ def ended(child):
 
 def result(folder):
     """What a run gave, without what no two runs share."""
-
-    def timeless(value):
-        if isinstance(value, dict):
-            return {key: timeless(item) for key, item in value.items() if key not in TIMES}
-        return [timeless(item) for item in value] if isinstance(value, list) else value
 
     metrics = timeless(json.loads((folder / "metrics.json").read_text()))
     del metrics["recipe"]["export"]  # its folder is this run's own

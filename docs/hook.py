@@ -12,9 +12,13 @@ from kerastl.cli import app
 from kerastl.model.backbones import TABLE
 from kerastl.recipe import STRATEGIES, keys, strategy_names
 
+MOVED = {"../SECURITY.md": "security.md"}  # what stands above docs/ for a reader of the checkout
+
 
 def on_page_markdown(markdown, **_):
     """Put what is generated where a page says so: <!-- generated: keys -->."""
+    for above, page in MOVED.items():
+        markdown = markdown.replace(f"({above})", f"({page})")
     for name, make in GENERATED.items():
         mark = f"<!-- generated: {name} -->"
         markdown = markdown.replace(mark, make()) if mark in markdown else markdown

@@ -46,6 +46,7 @@ _LAZY = {
     "train_seeds": "kerastl.seeds",
     "find_learning_rate": "kerastl.train.lr_find",
     "speaking": "kerastl.voice",
+    "start_tensorflow": "kerastl.startup",
 }
 __all__ = [
     "recipe",

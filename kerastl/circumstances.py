@@ -6,6 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+# What metrics.json says of the machine and its mood: two runs of a recipe differ in it.
+MOODS = {
+    "seconds",
+    "feature_seconds",
+    "images_per_second",
+    "peak_memory_bytes",
+    "milliseconds_1",
+    "milliseconds_32",
+}
 PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
 
 
@@ -45,6 +54,18 @@ def git_revision():
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip()
+
+
+def timeless(value):
+    """What of metrics.json, or of a part of it, is the same in two runs of a recipe.
+
+    Example:
+        >>> timeless({"phases": [{"steps": 3, "seconds": 1.5}]})
+        {'phases': [{'steps': 3}]}
+    """
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key not in MOODS}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def _version(package):

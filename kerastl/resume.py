@@ -47,7 +47,7 @@ def origin(spec, data, model):
     """
     return {
         "recipe": dump(spec),
-        "data": {name: _digest_of_images(getattr(data, name)) for name in ("train", "validation", "test")},
+        "data": data.digests,
         "first_weights": _digest(*(np.ascontiguousarray(weight) for weight in model.weights)),
         "versions": versions(),
     }
@@ -99,10 +99,6 @@ def differences(before, now):
         for key in dict.fromkeys([*before, *now])
         if before.get(key) != now.get(key) and not key.startswith(FREE)
     }
-
-
-def _digest_of_images(images):
-    return images and _digest(images.digests, np.ascontiguousarray(images.labels))
 
 
 def _digest(*arrays):

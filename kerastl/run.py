@@ -106,7 +106,9 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
         if spec.evaluate.report and score_test:
-            report(folder, data, run.model)
+            page = report(folder, data, run.model)
+            if run.exports:  # so that `kerastl app` has it too
+                write_text(run.exports / page.name, page.read_text(encoding="utf-8"))
         forget(folder)
         return _ended(run)
 
@@ -207,10 +209,11 @@ def judge_again(folder, split="test"):
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
     _, probabilities = answers(model, images, spec, split)
-    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
-    tell("judged", run=str(folder), **headline({split: report.to_dict()}))
-    return report, copies and without_copies(copies, data, probabilities)
+    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
+    copies = copies and without_copies(copies, data, probabilities)
+    tell("judged", run=str(folder), **headline({split: report.to_dict(), "trust": {"test": copies}}))
+    return report, copies
 
 
 def _read(folder, spec):

@@ -1,5 +1,6 @@
 """What scripts/train_cifar10.py and its sisters are: `kerastl train` for one dataset, with a default strategy."""
 
+import builtins
 import inspect
 from typing import Annotated
 
@@ -38,7 +39,11 @@ def train_script(dataset, strategy):
 
     main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
     main.__signature__ = _with_options_of(train, main)
-    typer.run(main)
+    try:
+        typer.run(main)
+    except SystemExit:
+        if not hasattr(builtins, "get_ipython"):  # %run shows it, below the sentence that says what is wrong
+            raise
 
 
 def _with_options_of(command, main):

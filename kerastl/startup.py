@@ -16,14 +16,24 @@ def start_tensorflow():
 
     Returns:
         A sentence naming the devices.
+
+    Raises:
+        ImportError: it cannot be started; what it said on the way is shown.
+
+    Example:
+        >>> start_tensorflow()  # doctest: +SKIP
+        'on the CPU (2 cores); no GPU found'
     """
     if LEVEL in os.environ:
         return _devices()
     os.environ[LEVEL] = "2"
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # retracing, and that .h5, which was asked for, is legacy
     with stderr_set_aside():
-        return _devices()
+        told = _devices()
+    import tensorflow as tf
+
+    for logger in (tf.get_logger(), logging.getLogger("absl")):  # in a notebook TensorFlow sets a level of its own
+        logger.setLevel(logging.ERROR)  # retracing, and that .h5, which was asked for, is legacy
+    return told
 
 
 @contextlib.contextmanager

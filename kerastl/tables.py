@@ -143,9 +143,10 @@ def print_copies(found):
     from kerastl.evaluate.metrics import shown
 
     if found and (found["exact"] or found["near"]):
-        told = f"test images that are among the training images: {found['exact']} exact, {found['near']} near copies"
+        kinds = ", ".join(f"{found[kind]} {kind}" for kind in ("exact", "near") if found[kind] is not None)
         left = found["without_duplicates"]
-        typer.echo(f"{told}; without them {shown(left) if left else 'none is left'}")
+        left = shown(left) if left else "none is left"
+        typer.echo(f"test images that are among the training images: {kinds} copies; without them {left}")
 
 
 def print_exports(kept):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from typer.testing import CliRunner
 
 from kerastl.cli import app
@@ -64,7 +65,9 @@ def test_help_names_every_command():
             "report",
             "sweep",
             "compare",
+            "explain",
             "predict",
+            "export",
         )
     )
 
@@ -258,6 +261,24 @@ slow = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"} & set(
 sys.exit(f"imported: {slow}" if slow else 0)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture
+def notebook_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()
+    yield shell
+    shell.restore_sys_module_state()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [("--sample --dry-run", "phase 2/2 head"), ("--strategy nope", "strategy: found 'nope'; valid: ")],
+)
+def test_a_script_is_run_from_a_notebook_without_a_traceback(arguments, told, notebook_shell, capsys):
+    notebook_shell.run_line_magic("run", f"{ROOT / 'scripts' / 'train_cifar10.py'} {arguments}")
+    out, err = capsys.readouterr()
+    assert told in out + err and "SystemExit" not in out + err and "Traceback" not in out + err
 
 
 SCRIPTS = [

@@ -54,6 +54,9 @@ OFFERED = [
     (("train", "mine.toml", "--set", "phases.3.epo"), ["phases.3.epochs="]),
     (("train", "[a"), ["[a].toml"]),
     (("evaluate", "runs/a", "--split", "t"), ["test", "train"]),
+    (("export", "runs/a", "--formats", "litert-"), ["litert-float16", "litert-int8"]),
+    (("export", "runs/a", "--formats", "keras,o"), ["keras,onnx"]),
+    (("export", "runs/a", "--formats", "keras,ke"), []),
     (("doc",), ["doctor"]),
 ]
 

@@ -56,6 +56,7 @@ MISTAKES = [
     (GOOD.replace("epochs = 2", "epochs = 0"), ["phases.0.epochs: found 0", "at least 1"]),
     (GOOD.replace('"digits"', '"digits"\non_error = "ignore"'), ["data.on_error: found 'ignore'", "fail", "skip"]),
     (GOOD.replace('"digits"', '"digits"\ncache = "tape"'), ["data.cache: found 'tape'", "auto, ram, disk, none"]),
+    (GOOD + '[evaluate]\nduplicates = "few"', ["evaluate.duplicates: found 'few'", "near, exact, none"]),
     (GOOD.replace("epochs = 2", "epochs = 2.5"), ["phases.0.epochs: found 2.5", "a whole number"]),
     (GOOD.replace("0.1 }", "-1 }"), ["phases.0.optimizer.learning_rate: found -1", "above 0"]),
     (GOOD.replace("{ learning_rate = 0.1 }", "{}"), ["phases.0.optimizer.learning_rate: is missing"]),

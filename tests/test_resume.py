@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from kerastl.deploy.export import FORMATS
+from kerastl.circumstances import timeless
+from kerastl.deploy.formats import FORMATS
 from kerastl.errors import KerastlError, UserError
 from kerastl.files import locked, write_json
 from kerastl.recipe import override
@@ -20,17 +21,10 @@ from kerastl.train.store import Store
 from kerastl.train.trackers import TRACKERS, Tracker
 
 pytestmark = pytest.mark.usefixtures("to_the_bit")
-TIMES = {"seconds", "feature_seconds", "images_per_second", "peak_memory_bytes"}
 
 
 class Killed(BaseException):
     """Nothing catches it on the way, as nothing catches SIGKILL."""
-
-
-def timeless(value):
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def gave(folder):
@@ -131,6 +125,7 @@ def test_killed_in_an_export_and_a_finished_run_is_given_back(spec, left_alone, 
     assert_same(gave(run.folder), left_alone)
     assert sorted(path.name for path in run.exports.iterdir()) == [
         "README.md",
+        "export.json",
         "labels.json",
         "model.h5",
         "model.keras",

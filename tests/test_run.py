@@ -10,7 +10,7 @@ from PIL import Image
 
 import kerastl
 from kerastl.data.load import load
-from kerastl.deploy.export import FORMATS
+from kerastl.deploy.formats import FORMATS
 from kerastl.errors import ExportError, MissingData, UserError
 from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
@@ -40,6 +40,7 @@ def test_what_a_run_leaves(finished):
         "saved_model",
         "labels.json",
         "README.md",
+        "export.json",
     }
     assert finished.exports.name == "cifar10-finetune-first"
     assert isinstance(finished.model, keras.Model)
@@ -62,6 +63,7 @@ def test_metrics_json_says_all_that_is_needed(finished):
     assert metrics["versions"]["keras"] == keras.__version__ and metrics["seed"] == 0
     assert metrics["recipe"]["model"]["backbone"] == "SmallCNN"
     assert {it["file"] for it in metrics["exports"].values()} == {"model.keras", "model.h5", "saved_model"}
+    assert json.loads((finished.exports / "export.json").read_text()) == metrics["exports"]
 
 
 def test_the_saved_predictions_are_the_model_s(finished):
@@ -117,7 +119,8 @@ def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
 def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
     settings = {
         "baseline": {"strategy": "head-only", "model.head.widths": [8]},
-        "export.formats": [],
+        "export.formats": ["keras"],
+        "export.folder": str(tmp_path / "exports"),
         "evaluate.report": True,
     }
     run = train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
@@ -126,6 +129,7 @@ def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):
     assert run.baseline.recipe.model.head.widths == (8,) and run.baseline.exports is None
     assert run.baseline.metrics["test"]["n"] == run.metrics["test"]["n"]
     page = (tmp_path / "run" / "report.html").read_text()
+    assert page == (run.exports / "report.html").read_text()
     assert "Against the baseline" in page and 'data-key="baseline/metrics.json:test.accuracy"' in page
     assert "Against the baseline" not in (tmp_path / "run" / "baseline" / "report.html").read_text()
 

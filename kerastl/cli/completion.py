@@ -27,6 +27,14 @@ def splits(incomplete: str):
     return [name for name in ("test", "validation", "train") if name.startswith(incomplete)]
 
 
+def formats(incomplete: str):
+    """Names with commas between them, none of them twice."""
+    before, comma, begun = incomplete.rpartition(",")
+    there = [row[1] for row in keys() if row[0] == "export.formats"]
+    names = [name for name, _ in CHOICE.findall(there[0]) if name.startswith(begun) and name not in before.split(",")]
+    return [before + comma + name for name in names]
+
+
 def assignments(ctx: typer.Context, incomplete: str):
     """KEY= for every key of a recipe, each phase by its number; a key that is alone comes with the values it may have."""
     rows = [

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kerastl.cli import completion
 from kerastl.cli.options import (
     Debug,
     JsonLines,
@@ -86,9 +87,10 @@ def show_app(
     """Open a web page on which pictures are dropped and answers appear; nothing leaves this machine."""
     with errors_shown(debug):
         start_tensorflow()
+        from kerastl.deploy.gallery import models_in
         from kerastl.deploy.server import serve
 
-        typer.echo(f"http://{host}:{port} shows the models of {models}; Ctrl-C ends it", err=True)
+        typer.echo(f"http://{host}:{port} shows {', '.join(models_in(models))}; Ctrl-C ends it", err=True)
         serve(models, host, port)
 
 
@@ -142,7 +144,8 @@ def export(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="keras, h5, saved_model, onnx, litert, litert-float16, litert-int8 (default: the recipe's).",
+            help="As keras,onnx,litert-int8; `kerastl keys` lists them, under export.formats (default: the recipe's).",
+            autocompletion=completion.formats,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go (default: where the recipe says).")] = None,

@@ -1,5 +1,6 @@
 """Train, validation, test: seeded, stratified, and with no image in two of them."""
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 
@@ -36,9 +37,21 @@ class Data:
         return len(self.train), len(self.validation or ())
 
     @property
+    def digests(self):
+        """From split to a digest of its images and labels, in their order: alike only for the same data."""
+        return {name: _digest(getattr(self, name)) for name in ("train", "validation", "test")}
+
+    @property
     def shape(self):
         """Height, width and channels of one image."""
         return self.train.shape
+
+
+def _digest(images):
+    if images is None:
+        return None
+    parts = (images.digests, np.ascontiguousarray(images.labels))
+    return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=16).hexdigest()
 
 
 def split(source, spec, seed):

@@ -150,7 +150,7 @@ def show_report(path):
         st.info("There is no report.html in the folder of this model. Run folders have one: kerastl app --models runs")
         return
     st.download_button("Download the report", report, "report.html", "text/html", on_click="ignore")
-    st.iframe(report, height=900, alt="Report of the run")
+    st.iframe(gallery.sealed(report), height=900, alt="Report of the run")
 
 
 def plain(text):

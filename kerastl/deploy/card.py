@@ -1,9 +1,11 @@
 """The card beside the exports: what the model is, how good, on what, and how it is loaded, as Hugging Face has it."""
 
+import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kerastl.deploy.runtimes import LABELS
 from kerastl.files import write_text
 from kerastl.model.backbones import TABLE
 
@@ -19,33 +21,32 @@ DATASETS = {
     "glyphs": ("glyphs drawn from fonts", "", ""),
 }
 SHIPPED = {"glyphs": "mit"}  # weights that come with kerastl
-# Format -> three lines that load it, with nothing of kerastl.
+# Format -> three lines that load its file, with nothing of kerastl.
+KERAS = """import keras
+model = keras.models.load_model("{file}")
+probabilities = model.predict(images)"""
+LITERT = """from ai_edge_litert.interpreter import Interpreter
+answer = Interpreter("{file}").get_signature_runner("serving_default")
+probabilities = answer(image=images.astype("float32"))["probabilities"]"""
 LOADING = {
-    "keras": """import keras
-model = keras.models.load_model("model.keras")
-probabilities = model.predict(images)""",
-    "h5": """import keras
-model = keras.models.load_model("model.h5")
-probabilities = model.predict(images)""",
+    "keras": KERAS,
+    "h5": KERAS,
     "saved_model": """import tensorflow as tf
-serve = tf.saved_model.load("saved_model").signatures["serving_default"]
-probabilities = next(iter(serve(image=tf.cast(images, tf.float32)).values()))""",
+answer = tf.saved_model.load("{file}").signatures["serving_default"]
+probabilities = next(iter(answer(image=tf.cast(images, tf.float32)).values()))""",
     "onnx": """import onnxruntime
-session = onnxruntime.InferenceSession("model.onnx")
-probabilities = session.run(["probabilities"], {"image": images.astype("float32")})[0]""",
-    "litert": """from ai_edge_litert.interpreter import Interpreter
-answer = Interpreter("model.tflite").get_signature_runner()
-probabilities = answer(image=images.astype("float32"))["probabilities"]""",
+session = onnxruntime.InferenceSession("{file}")
+probabilities = session.run(None, {{"image": images.astype("float32")}})[0]""",
+    **dict.fromkeys(("litert", "litert-float16", "litert-int8"), LITERT),
 }
 
 
-def write_card(folder, model, labels, metrics, kept):
+def write_card(folder, model, metrics, kept):
     """Write the model card of exported files: README.md, with the metadata that Hugging Face reads at its beginning.
 
     Args:
-        folder: of the exports.
+        folder: of the exports, with their labels.json.
         model: the `keras.Model` that was exported.
-        labels: what labels.json beside them holds.
         metrics: what metrics.json of the run holds.
         kept: what `export` gave.
 
@@ -53,6 +54,7 @@ def write_card(folder, model, labels, metrics, kept):
         Mitchell et al. 2019, Model Cards for Model Reporting; https://huggingface.co/docs/hub/model-cards.
     """
     recipe, test = metrics["recipe"], metrics.get("test")
+    labels = json.loads((Path(folder) / LABELS).read_text(encoding="utf-8"))
     title, dataset, _ = _dataset(recipe["data"]["name"])
     text = _template().render(
         name=recipe["name"],
@@ -63,14 +65,21 @@ def write_card(folder, model, labels, metrics, kept):
         base=_base_model(recipe["model"]["backbone"]),
         licenses=licenses(recipe),
         license=_license(licenses(recipe)),
-        judged=test and test.get("without_flip", test),
+        judged=test and _as_the_files_answer(test, metrics, labels),
         hardest=sorted(test["per_class"], key=lambda it: it["recall"])[:HARDEST] if test else (),
         labels=labels,
         size=model.input_shape[1:3],
-        kept=kept,
-        loading={name: LOADING[name] for name in kept if name in LOADING},
+        loading=[LOADING[name].format(file=it["file"]) for name, it in kept.items()],
     )
     write_text(Path(folder) / CARD, text)
+
+
+def _as_the_files_answer(test, metrics, labels):
+    """The test score of the files: each image seen once, the temperature inside them where labels.json has none to apply."""
+    fitted, found = metrics["temperature"], test["calibration"]
+    inside = bool(fitted and fitted["value"]) and "temperature" not in labels
+    sure = found["tempered"] if inside else found
+    return {**test.get("without_flip", test), "loss": sure["nll"], "calibration": sure}
 
 
 def licenses(recipe):

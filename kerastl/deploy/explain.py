@@ -14,8 +14,8 @@ from kerastl.deploy.predict import decoded
 from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.gradcam import gradcam, overlay
-from kerastl.evaluate.plots import OKABE_ITO, save
-from kerastl.evaluate.similar import Neighbour, open_gallery
+from kerastl.evaluate.plots import OKABE_ITO, named, save
+from kerastl.evaluate.similar import Neighbour, open_lookalikes
 from kerastl.files import disk_told
 
 BATCH = 16
@@ -88,7 +88,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
     if class_name is not None and class_name not in classifier.class_names:
         raise UserError(f"class: found {class_name!r}; {strict.suggest(class_name, classifier.class_names)}")
     gradcam(classifier.model, np.zeros((0, *classifier.size, 3)), layer=layer)  # says now that there is no such layer
-    gallery = _gallery(classifier, similar) if neighbours else None
+    lookalikes = _lookalikes(classifier, similar) if neighbours else None
     if out is not None:
         with disk_told(out):
             Path(out).mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,9 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
     while some := list(itertools.islice(stream, BATCH)):
         sound = [(file, pixels) for file, pixels, error in some if not error]
         explained = iter(_explained(classifier, sound, class_name, layer, top))
-        similar_to = iter(gallery.neighbours([pixels for _, pixels in sound], neighbours) if gallery and sound else ())
+        similar_to = iter(
+            lookalikes.neighbours([pixels for _, pixels in sound], neighbours) if lookalikes and sound else ()
+        )
         for file, _, error in some:
             if error:
                 yield Explanation(file, error=error)
@@ -105,7 +107,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
             yield it if out is None else _drawn(it, Path(out), taken)
 
 
-def _gallery(classifier, run):
+def _lookalikes(classifier, run):
     """The training images to search, or None, with a warning."""
     own = classifier.path.parent
     if run is None and not (own / "recipe.toml").is_file():
@@ -116,7 +118,7 @@ def _gallery(classifier, run):
             stacklevel=4,
         )
         return None
-    return open_gallery(classifier.model, own if run is None else run)
+    return open_lookalikes(classifier.model, own if run is None else run)
 
 
 def _explained(classifier, sound, class_name, layer, top):
@@ -149,41 +151,34 @@ def draw_explanation(it, path):
         it: an `Explanation` of a sound image.
         path: of the PNG.
     """
-    figure = Figure(figsize=(10, 6.4 if it.neighbours else 3.7), layout="constrained")
-    above, *below = figure.subfigures(
-        1 + bool(it.neighbours), 1, height_ratios=[3.7, 2.7][: 1 + bool(it.neighbours)], squeeze=False
-    )[:, 0]
-    image, evidence, answer = above.subplots(1, 3, width_ratios=[1, 1, 0.9])
-    large = np.repeat(
-        np.repeat(it.pixels, times := max(1, SHOWN_SIDE // min(it.pixels.shape[:2])), axis=0), times, axis=1
-    )
-    for axes, shown, title in (
-        (image, large, Path(it.file).name),
-        (evidence, overlay(large, it.heatmap), f"evidence for {it.explained}"),
-    ):
-        axes.imshow(shown)
-        axes.set_title(title, fontsize=10)
-        axes.axis("off")
+    heights = (3.3, 2.35) if it.neighbours else (3.3,)
+    figure = Figure(figsize=(10, sum(heights)), layout="constrained")
+    above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    image, evidence, answer = above.subplots(1, 3)
+    times = max(1, SHOWN_SIDE // min(it.pixels.shape[:2]))
+    large = it.pixels.repeat(times, axis=0).repeat(times, axis=1)
+    _draw_image(image, large, named("image", it.file))
+    _draw_image(evidence, overlay(large, it.heatmap), f"evidence for {it.explained}")
     _draw_answer(answer, it)
-    if it.neighbours:
-        below[0].suptitle("training images that look most alike to the model", fontsize=10)
-        for axes, near in zip(below[0].subplots(1, len(it.neighbours), squeeze=False)[0], it.neighbours, strict=True):
-            axes.imshow(near.pixels, interpolation="nearest")
-            same = near.label == it.classes[0]
-            name = Path(near.image).name if isinstance(near.image, str) else f"train[{near.image}]"
-            axes.set_title(
-                f"{near.label} {near.similarity:.2f}\n{name}", fontsize=8, color=OKABE_ITO["right" if same else "wrong"]
-            )
-            axes.axis("off")
+    for row in below:
+        row.suptitle("training images that look most alike to the model", fontsize=10)
+        for axes, near in zip(row.subplots(1, len(it.neighbours), squeeze=False)[0], it.neighbours, strict=True):
+            colour = OKABE_ITO["right" if near.label == it.classes[0] else "wrong"]
+            title = f"{near.label} {near.similarity:.2f}\n{named('train', near.image)}"
+            _draw_image(axes, near.pixels, title, fontsize=8, color=colour)
     save(figure, path)
 
 
+def _draw_image(axes, pixels, title, **how):
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_title(title, **{"fontsize": 10, **how})
+    axes.axis("off")
+
+
 def _draw_answer(axes, it):
-    places = np.arange(len(it.classes))
-    axes.barh(
-        places, it.probabilities, color=[OKABE_ITO["train" if name == it.explained else "line"] for name in it.classes]
-    )
-    for place, name, share in zip(places, it.classes, it.probabilities, strict=True):
-        axes.text(0, place - 0.45, f"{name} {share:.1%}", va="bottom", fontsize=9)
-    axes.set(ylim=(len(it.classes) - 0.4, -0.8), xlim=(0, 1))
+    colours = [OKABE_ITO["train" if name == it.explained else "line"] for name in it.classes]
+    axes.barh(range(len(it.classes)), it.probabilities, 0.4, color=colours)
+    for place, (name, share) in enumerate(zip(it.classes, it.probabilities, strict=True)):
+        axes.text(0, place - 0.25, f"{name} {share:.1%}", va="bottom", fontsize=9)
+    axes.set(ylim=(max(len(it.classes), 5) - 0.4, -0.8), xlim=(0, 1))
     axes.axis("off")

@@ -1,6 +1,7 @@
 """What the web page shows, without the page: the models of a folder, pictures that were looked at, examples, answers."""
 
 import csv
+import html
 import io
 import os
 import time
@@ -25,9 +26,15 @@ MOST = 20  # pictures at once
 EDGE = 640  # of a picture as it is shown, in pixels
 EXAMPLES = "examples"
 REPORT = "report.html"
-# What a report may load: nothing, and its own pictures and styles. No script of a stranger's report runs in the page.
+# A report stands in a frame in a frame. Neither may load anything but its own pictures and styles; the inner one may not run scripts,
+# send itself elsewhere, or reach the page around it. Links within the report lead to places in it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-SEALED = f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+OUTER = (
+    f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    "<style>html, body, iframe {{ margin: 0; border: 0; width: 100%; height: 100%; display: block }}</style>"
+    '<iframe sandbox title="Report of the run" srcdoc="{inner}"></iframe>'
+)
+INNER = '<!doctype html><base href="about:srcdoc">'
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,11 @@ def enlarged(pixels, edge=EDGE // 2):
 
 
 def report_of(path):
-    """The report in the folder of a run as a page of its own, sealed off from the network and from scripts; or None."""
+    """The report in the folder of a run, as HTML; None where there is none."""
     file = path / REPORT
-    return SEALED + file.read_text(encoding="utf-8") if file.is_file() else None
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def sealed(report):
+    """A report as a page that can do nothing but be read, whoever wrote it."""
+    return OUTER.format(inner=html.escape(INNER + report))

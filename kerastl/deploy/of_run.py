@@ -78,7 +78,7 @@ def export_trained(model, data, labels, metrics, folder, formats, temperature):
         test=(data.test, judged["accuracy"]) if judged else None,
         temperature=temperature,
     )
-    write_card(folder, model, labels, metrics, kept)
+    write_card(folder, model, metrics, kept)
     return kept
 
 

@@ -243,4 +243,12 @@ RUNTIMES = {
     "litert": (_has(".tflite"), _told(open_litert)),
 }
 SUFFIXES = (".keras", ".h5", ".onnx", ".tflite")
-FILES = ("model.keras", "saved_model", "model.onnx", "model.tflite", "model.h5")
+FILES = (
+    "model.keras",
+    "saved_model",
+    "model.onnx",
+    "model.tflite",
+    "model.h5",
+    "model-float16.tflite",
+    "model-int8.tflite",
+)

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from kerastl.deploy.gallery import MEGABYTES, models_in
+from kerastl.deploy.gallery import MEGABYTES
 from kerastl.errors import MissingExtra
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -37,14 +37,12 @@ def serve(models, host="127.0.0.1", port=8501):
         port: to listen on.
 
     Raises:
-        UserError: no such folder, or no model in it.
         MissingExtra: Streamlit is not installed.
     """
     try:
         bootstrap = importlib.import_module("streamlit.web.bootstrap")
     except ImportError:
         raise MissingExtra('streamlit is not installed; expected it, by: pip install "kerastl[app]"') from None
-    models_in(models)
     keep_uploads_in_memory()
     keep_model_ready()
     page = Path(__file__).with_name("app.py")

@@ -1,1 +1,1 @@
-"""The truth about a model: `metrics` computes numbers, `plots` and `compare` draw and set side by side what was computed."""
+"""The truth about a model: `metrics` computes numbers, `plots`, `compare` and `report` show what was computed."""

@@ -5,11 +5,13 @@ import itertools
 import numpy as np
 
 from kerastl.evaluate.page import DRAWN, FORMS, SERIES, figure
+from kerastl.train.schedules import make_schedule
 
 SPLITS = {"train": "blue", "validation": "vermilion"}
 MANNERS = ("-", "--", "-.", ":")
 FALL = 1e-4  # of the highest rate: what a schedule ends with may be a billionth of it
 LETTER = 5.2  # points that a letter of a phase's name takes in a figure
+POINTS = 60  # at most, of a phase's schedule
 ROOM = 290  # points from the first epoch to the last
 
 
@@ -41,41 +43,41 @@ def draw_quantity(rows, quantity, kept):
     return figure(draw, _told_curve(rows, quantity))
 
 
-def draw_rates_of_groups(rows):
-    """The learning rate of each group at the end of each epoch; groups that always had the same share a line.
+def draw_rates(rows, plan, phases):
+    """The learning rate of each group over the steps; groups that always have the same share a line.
 
     Args:
         rows: of history.csv.
+        plan: that of metrics.json: a dict for each phase.
+        phases: the recipe's, whose schedules they follow.
 
     Returns:
         Markup.
     """
-    names = [name.removeprefix("lr_") for name in rows[0] if name.startswith("lr_")]
-    columns = {name: tuple(row.get(f"lr_{name}") for row in rows) for name in names}
+    places, rates = _rates(rows, plan, phases)
     together = {}
-    for name, values in columns.items():
-        if any(values):
-            together.setdefault(values, []).append(name)
+    for name, values in rates.items():
+        if not np.isnan(values).all():
+            together.setdefault(values.tobytes(), []).append(name)
+    lines = [(_joined(members, list(rates)), rates[members[0]]) for members in together.values()]
+    highest = max(np.nanmax(values) for _, values in lines)
 
     def draw(drawn):
         axes = drawn.subplots()
-        styles = zip(itertools.cycle(SERIES), itertools.cycle(MANNERS), strict=False)
-        for (values, members), (colour, manner) in zip(together.items(), styles, strict=False):
-            rates = [value or np.nan for value in values]
-            axes.plot(
-                np.arange(1, len(rows) + 1), rates, f"o{manner}", ms=3, color=colour, label=_joined(members, names)
-            )
         axes.set_yscale("log")
         axes.minorticks_off()
-        axes.set_ylim(FALL * max(map(_highest, together)), 2 * max(map(_highest, together)))
+        for (name, values), colour, manner in zip(
+            lines, itertools.cycle(SERIES), itertools.cycle(MANNERS), strict=False
+        ):
+            axes.plot(places, values, manner, color=colour, label=name)
+        axes.set_ylim(FALL * highest, 2 * highest)
         axes.yaxis.set_major_formatter(lambda rate, _: FORMS["rate"](rate))
-        axes.yaxis.set_minor_formatter(lambda rate, _: "")
         _mark_phases(axes, rows)
-        axes.set(xlabel="epoch", ylabel="learning rate, end of epoch")
+        axes.set(xlabel="epoch", ylabel="learning rate")
         axes.legend()
 
-    told = "; ".join(f"{_joined(members, names)} between {_span(values)}" for values, members in together.items())
-    return figure(draw, f"Learning rate of each group of layers by epoch: {told}.")
+    told = "; ".join(f"{name} at most {np.nanmax(values):.1e}" for name, values in lines)
+    return figure(draw, f"Learning rate of each group of layers over the epochs: {told}.")
 
 
 def draw_reliability(bins, tempered=None):
@@ -173,13 +175,21 @@ def _joined(members, names):
     return f"{members[0]} to {members[-1]}" if together and len(members) > 2 else ", ".join(members)
 
 
-def _highest(values):
-    return max(value or 0 for value in values)
-
-
-def _span(values):
-    there = [value for value in values if value]
-    return f"{min(there):.1e} and {max(there):.1e}"
+def _rates(rows, plan, phases):
+    """Where in the epochs, and from group to its rates there: NaN where it is frozen, and between two phases."""
+    names = [group["name"] for group in plan[0]["groups"]]
+    places, rates, start = [], {name: [] for name in names}, 0.5
+    for it, phase in zip(plan, phases, strict=True):
+        epochs, steps = sum(row["phase"] == it["name"] for row in rows), it["steps_per_epoch"]
+        schedule = make_schedule(phase.schedule, 1.0, it["epochs"], steps)
+        at = np.unique(np.linspace(0, epochs * steps - 1, POINTS).astype(int))
+        shape = [float(schedule(step)) if callable(schedule) else schedule for step in at.tolist()]
+        places += [*(start + (at + 0.5) / steps), np.nan]
+        for group in it["groups"]:
+            rate = np.nan if group["learning_rate"] is None else group["learning_rate"]
+            rates[group["name"]] += [*(rate * np.array(shape)), np.nan]
+        start += epochs
+    return places, {name: np.array(values) for name, values in rates.items()}
 
 
 def _told_curve(rows, quantity):

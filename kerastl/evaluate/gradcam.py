@@ -13,6 +13,7 @@ from PIL import Image
 
 from kerastl import strict
 from kerastl.errors import UserError
+from kerastl.model.cut import made_by, tensors
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
 from kerastl.train.precision import ALWAYS_FLOAT32
 
@@ -91,9 +92,7 @@ def overlay(image, heatmap):
 
 def explainable(model):
     """The layers whose maps Grad-CAM can show, in the order of the graph: a dict from name to what the layer gives there."""
-    made = {
-        tensor._keras_history.operation.name: tensor for it in model.layers for tensor in keras.tree.flatten(it.input)
-    }
+    made = tensors(model)
     names = [it.name for it in model.layers if it.name not in INPUT_LAYERS and not isinstance(it, ALWAYS_FLOAT32)]
     return {name: made[name] for name in names if name in made and _is_maps(made[name].shape)}
 
@@ -155,9 +154,9 @@ def _compile(model, maps_of):
 
 def _logits(model):
     """The last tensor before the softmax that a layer gives, and what makes logits of it."""
-    last = model.outputs[0]._keras_history.operation
+    last, reads = made_by(model.outputs[0])
     if isinstance(last, keras.layers.Dense):  # its softmax is its own: the product is made here again
-        return last.input, lambda x: keras.ops.matmul(x, last.kernel) + (last.bias if last.use_bias else 0.0)
+        return reads[0], lambda x: keras.ops.matmul(x, last.kernel) + (last.bias if last.use_bias else 0.0)
     if isinstance(last, (keras.layers.Activation, keras.layers.Softmax)):
-        return last.input, lambda x: x
+        return reads[0], lambda x: x
     return model.outputs[0], lambda x: x

@@ -64,7 +64,7 @@ FORMS = {
     "millions": lambda value: f"{value / 1e6:.3g} M" if value >= 1e5 else f"{value:,}",
     "bytes": lambda value: f"{value / 1e6:,.0f} MB",
     "megabytes": lambda value: f"{value:.1f} MB",
-    "points": lambda value: f"{100 * value:+.2f}%",
+    "points": lambda value: f"{100 * value:.2f}%",
     "milliseconds": lambda value: f"{value:.3g} ms",
 }
 MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}

@@ -61,7 +61,7 @@ def report(run, data=None, model=None):
         spec=spec,
         start=STARTS.get(spec.model.weights, ("with the weights of", Path(spec.model.weights).name)),
         plan_text=(folder / "plan.txt").read_text(encoding="utf-8"),
-        figures=_figures(metrics, rows),
+        figures=_figures(metrics, rows, spec),
         classes=_classes(metrics.get("test")),
         confusion=_confusion(metrics.get("test"), "test.confusion", _names(metrics.get("test"))),
         coarse=_coarse(metrics.get("test")),
@@ -88,11 +88,12 @@ def look_up(table, key):
     return table
 
 
-def _figures(metrics, rows):
+def _figures(metrics, rows, spec):
     """Curves, and of the test split what its calibration says."""
     kept = {phase["name"]: phase["best_epoch"] for phase in metrics["phases"]}
     drawn = {quantity: figures.draw_quantity(rows, quantity, kept) for quantity in ("accuracy", "loss")}
-    drawn["rates"] = figures.draw_rates_of_groups(rows)
+    if "plan" in metrics:
+        drawn["rates"] = figures.draw_rates(rows, metrics["plan"], spec.phases)
     test = metrics.get("test", {})
     if "calibration" in test:
         tempered = test["calibration"].get("tempered")
@@ -153,15 +154,17 @@ def _pictures(folder, metrics, spec, data, model):
     try:
         data = data or load(spec.data, spec.model.image_size, spec.seed)
         with np.load(folder / "predictions_test.npz") as saved:
-            probabilities, labels = saved["probabilities"], saved["labels"]
+            probabilities = saved["probabilities"]
     except (KerastlError, OSError) as error:
         return {}, [f"No pictures: {_why(error)}"]
-    if not np.array_equal(data.test.labels, labels):
-        return {}, ["No pictures: the data that is there now is not the data this run was judged on."]
+    if metrics["data"].get("digests") != data.digests:
+        return {}, ["No pictures: the data that is there now is not the data this run was made with."]
     names = data.class_names
     shown = {
         "grid": pictures.true_and_false(data.test, probabilities, names, spec.seed),
-        "mistakes": pictures.answered(data.test, probabilities, names, pictures.surest_mistakes(labels, probabilities)),
+        "mistakes": pictures.answered(
+            data.test, probabilities, names, pictures.surest_mistakes(data.test.labels, probabilities)
+        ),
         "seen": pictures.as_the_network_sees_them(data, spec),
     }
     if trust := metrics.get("trust"):

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerastl.data.images import Images
 from kerastl.data.load import load
 from kerastl.errors import KerastlError, UserError
+from kerastl.model.cut import made_by, tensors
 from kerastl.model.graph import FEATURES
 from kerastl.recipe import recipe
 from kerastl.train.features import Pass, Trunk, cached_features
@@ -40,7 +41,7 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Lookalikes:
     """Training images, with what a model makes of them.
 
     Args:
@@ -77,7 +78,7 @@ class Gallery:
         return Neighbour(self.images.name(place), label, cosine, self.images.pixels[[place]][0])
 
 
-def open_gallery(model, run):
+def open_lookalikes(model, run):
     """The training images of a run as a model sees them; features that are not in the cache yet are computed and kept.
 
     Args:
@@ -85,7 +86,7 @@ def open_gallery(model, run):
         run: folder of a run: its recipe says which images, in what precision, and how much room there is.
 
     Returns:
-        A `Gallery`.
+        A `Lookalikes`.
 
     Raises:
         UserError: no run there, images of another size than the model takes, or a model without features.
@@ -110,7 +111,7 @@ def open_gallery(model, run):
         raise KerastlError(
             f"{run}: the features of {len(data.train):,} training images are not kept; make room, or ask for none"
         )
-    return Gallery(data.train, data.class_names, features, trunk)
+    return Lookalikes(data.train, data.class_names, features, trunk)
 
 
 def most_similar(asked, features, count):
@@ -125,9 +126,9 @@ def most_similar(asked, features, count):
         Two arrays of shape (n, min(count, m)): places, and cosines, the largest first; of equal ones the first place.
 
     Example:
-        >>> places, cosines = most_similar(np.array([[0.0, 2.0]]), np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]]), 2)
-        >>> places.tolist(), cosines.round(2).tolist()
-        ([[1, 2]], [[1.0, 0.71]])
+        >>> places, cosines = most_similar(np.array([[0.0, 2.0]]), np.array([[0.0, -1.0], [5.0, 0.0], [0.0, 3.0]]), 2)
+        >>> places.tolist(), cosines.tolist()
+        ([[2, 1]], [[1.0, 0.0]])
     """
     directions = _directions(asked)
     places, cosines = np.zeros((len(asked), 0), np.int64), np.zeros((len(asked), 0), np.float32)
@@ -148,12 +149,12 @@ def _directions(rows):
 
 def _features_of(model):
     """What the head sees: the layer `features`, or whatever the last dense layer reads."""
-    layers = {layer.name: layer for layer in model.layers}
-    if FEATURES in layers:
-        return layers[FEATURES].output
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    made = tensors(model)
+    if FEATURES in made:
+        return made[FEATURES]
+    dense = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if not dense:
         raise UserError(
             f"{model.name}: has neither a layer named features nor a dense one; expected what tells images apart"
         )
-    return dense[-1].input
+    return made_by(made[dense[-1]])[1][0]

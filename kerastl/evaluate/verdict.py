@@ -16,14 +16,18 @@ SCORES = ("n", "accuracy", "interval", "loss", "top5")
 
 
 def headline(metrics):
-    """What is told of a run in a line: the scores of each split.
+    """What is told of a run in a line: the scores of each split, and of test without the images that were trained on.
 
     Example:
         >>> headline({"test": {"n": 4, "accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}, "seconds": 3.0})
         {'test': {'n': 4, 'accuracy': 0.5}}
     """
     splits = {name: metrics[name] for name in ("train", "validation", "test") if name in metrics}
-    return {name: {score: it[score] for score in SCORES if score in it} for name, it in splits.items()}
+    told = {name: {score: it[score] for score in SCORES if score in it} for name, it in splits.items()}
+    copies = metrics.get("trust", {}).get("test")
+    if copies and (copies["exact"] or copies["near"]):
+        told["test_without_duplicates"] = copies["without_duplicates"]
+    return told
 
 
 def judge_splits(model, data, spec, folder, phases, score_test):

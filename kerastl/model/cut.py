@@ -54,6 +54,40 @@ def split(model, layer):
     return keras.Model(model.input, tensor, name="trunk"), keras.Model(tensor, model.output, name="tail")
 
 
+def tensors(model):
+    """What each layer gives in a model, where `layer.output` is what it gave when it was first called, maybe in another model.
+
+    Args:
+        model: a `keras.Model` with a graph.
+
+    Returns:
+        A dict from the name of a layer to a symbolic tensor, for all that the first output is made of; of a layer that is called
+        more than once, what it gives last.
+
+    Example:
+        >>> twice = keras.layers.Dense(2, name="twice")
+        >>> image = keras.Input((2,), name="image")
+        >>> model = keras.Model(image, twice(keras.layers.ReLU(name="positive")(twice(image))))
+        >>> sorted(tensors(model)), tensors(model)["twice"] is model.outputs[0]
+        (['image', 'positive', 'twice'], True)
+    """
+    found, seen, waiting = {}, set(), [model.outputs[0]]
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            layer, reads = made_by(tensor)
+            found.setdefault(layer.name, tensor)
+            waiting += reads
+    return found
+
+
+def made_by(tensor):
+    """The layer that gave a symbolic tensor, and the tensors that it read."""
+    layer, call, _ = tensor._keras_history
+    return layer, layer._inbound_nodes[call].input_tensors
+
+
 def multiply_adds(layers):
     """Multiplications with weights in a forward pass of one image: what convolutions and dense layers cost.
 

@@ -15,7 +15,7 @@ class EvaluateSpec:
     report: bool = key(True, "write report.html, the run as a page for people; kerastl report RUN writes it later")
     duplicates: Literal["near", "exact", "none"] = key(
         "near",
-        "copies of test images among the training images that are looked for; near ones too: reads every image once more",
+        "which test images count as trained on: exact copies, near ones too (streamed images are decoded once more), or none",
     )
 
 

@@ -102,3 +102,10 @@ def test_what_the_user_can_mend(finished, pictures, tmp_path, arguments, told):
     places = {"run": finished.folder, "pictures": pictures, "empty": tmp_path}
     code, _, err = call("predict", *(argument.format(**places) for argument in arguments))
     assert code == 2 and told in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("folder", "told"), [("nowhere", "error: nowhere: no such folder"), (".", "holds no model")])
+def test_a_page_without_models_does_not_open(tmp_path, monkeypatch, folder, told):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call("app", "--models", folder)
+    assert code == 2 and told in err and "http" not in err

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 import kerastl
 from kerastl.deploy import server
 from kerastl.deploy.app import plain
+from kerastl.errors import MissingExtra
 
 EVIL = "![x](https://example.com/x.png) :red[$a$] <img src=https://example.com/y.png>"
 
@@ -30,6 +32,11 @@ def noise(width, height, seed=0):
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
+REPORT = """<!doctype html><meta http-equiv="refresh" content="0; url=https://example.com/away"><base href="https://example.com/">
+<p>Report of a stranger</p><script>top.document.title = 'taken'</script><img src="https://example.com/report.png">
+<a href="#end">To the end</a> <a href="https://example.com/link">Away</a><p style="margin-top: 4000px" id="end">The end</p>"""
+
+
 @pytest.fixture(scope="module")
 def models(finished, tmp_path_factory):
     """A folder with a model, and one that names its classes and tells its report as a stranger would."""
@@ -37,10 +44,7 @@ def models(finished, tmp_path_factory):
     for name in ("digits", "strange"):
         shutil.copytree(finished.exports, folder / name, ignore=shutil.ignore_patterns("saved_model", "model.h5"))
     (folder / "strange" / "labels.json").write_text(json.dumps({"classes": [f"{EVIL} {n}" for n in range(10)]}))
-    (folder / "strange" / "report.html").write_text(
-        "<!doctype html><p>Report of a stranger</p><script>parent.document.title = 'taken'</script>"
-        "<img src=https://example.com/report.png>"
-    )
+    (folder / "strange" / "report.html").write_text(REPORT)
     return folder
 
 
@@ -114,6 +118,12 @@ def test_the_server_s_settings_are_streamlit_s(host, allowed):
     for name in flags:
         config.get_option(name)  # raises where there is no such setting
     assert ("server.allowedHosts" in flags) == allowed and flags["server.address"] == host
+
+
+def test_without_streamlit_it_says_what_to_install(models, monkeypatch):
+    monkeypatch.setitem(sys.modules, "streamlit.web.bootstrap", None)
+    with pytest.raises(MissingExtra, match=r'pip install "kerastl\[app\]"'):
+        server.serve(models)
 
 
 def test_pinned_streamlit_clears_keras_after_every_answer():
@@ -281,9 +291,12 @@ def test_a_stranger_s_names_are_text_and_their_report_cannot_act(visit):
     answered(page)
     assert page.get_by_role("heading", name="![x](https://example.com/x.png) :red[$a$] <img").is_visible()
     page.get_by_role("tab", name="Report").click()
-    page.frame_locator("iframe").get_by_text("Report of a stranger").wait_for()
-    page.wait_for_timeout(200)
-    assert page.title() == "kerastl"
+    report = page.frame_locator("iframe").frame_locator("iframe")
+    report.get_by_role("link", name="To the end").click()
+    assert report.get_by_text("The end", exact=True).evaluate("it => it.getBoundingClientRect().top < innerHeight")
+    report.get_by_role("link", name="Away").click()
+    page.wait_for_timeout(300)
+    assert page.title() == "kerastl" and not report.get_by_text("Example Domain").count()
 
 
 def test_a_model_without_a_report_says_where_there_are_some(visit):

@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 
 from kerastl.data.load import load
 from kerastl.deploy.card import CARD, DATASETS, LOADING, licenses, write_card
+from kerastl.deploy.export import FORMATS
 from kerastl.model.backbones import TABLE
 
 # Identifiers of https://huggingface.co/docs/hub/repositories-licenses.
@@ -26,7 +27,8 @@ def test_hugging_face_reads_it(finished, card):
     assert data.library_name == "keras" and data.pipeline_tag == "image-classification"
     assert "kerastl" in data.tags and data.metrics == ["accuracy"] and data.model_name == "cifar10-finetune-first"
     results = {it.metric_type: it for it in data.eval_results}
-    assert results["accuracy"].metric_value == test["accuracy"] and results["loss"].metric_value == test["loss"]
+    assert results["accuracy"].metric_value == test["accuracy"]
+    assert results["loss"].metric_value == pytest.approx(test["loss"], rel=1e-5)
     assert {(it.task_type, it.dataset_split) for it in data.eval_results} == {("image-classification", "test")}
     assert results["accuracy"].dataset_name == "Optical Recognition of Handwritten Digits"
     assert data.license == "cc-by-4.0", "random weights on the digits of UCI"
@@ -50,7 +52,7 @@ def test_its_three_lines_load_the_model(finished, card, monkeypatch):
     expected = finished.model.predict(images, verbose=0)
     monkeypatch.chdir(finished.exports)
     blocks = re.findall("```python\n(.*?)```", card.text, re.DOTALL)
-    assert len(blocks) == len([name for name in finished.metrics["exports"] if name in LOADING]) >= 3
+    assert len(blocks) == len(finished.metrics["exports"])
     for block in blocks:
         assert len(block.splitlines()) == 3 and "kerastl" not in block
         names = {"images": images}
@@ -58,7 +60,8 @@ def test_its_three_lines_load_the_model(finished, card, monkeypatch):
         np.testing.assert_allclose(names["probabilities"], expected, atol=1e-5)
 
 
-def written(finished, folder, **changes):
+def written(finished, folder, beside=1.5, **changes):
+    """The card of the run with some of its metrics changed."""
     metrics = copy.deepcopy(finished.metrics)
     for dotted, value in changes.items():
         *way, last = dotted.split(".")
@@ -66,8 +69,9 @@ def written(finished, folder, **changes):
         for step in way:
             table = table[step]
         table[last] = value
-    labels = json.loads((finished.exports / "labels.json").read_text())
-    write_card(folder, finished.model, labels, metrics, metrics["exports"])
+    labels = json.loads((finished.exports / "labels.json").read_text()) | {"temperature": beside}
+    (folder / "labels.json").write_text(json.dumps({key: it for key, it in labels.items() if it}))
+    write_card(folder, finished.model, metrics, metrics["exports"])
     return ModelCard.load(folder / CARD)
 
 
@@ -87,15 +91,28 @@ def test_licenses_and_names_are_said_where_they_are_known(finished, tmp_path, re
 
 
 def test_judged_as_the_file_answers_not_as_the_run_did(finished, tmp_path):
-    plain = {"accuracy": 0.25, "interval": [0.2, 0.3], "loss": 2.0}
-    card = written(finished, tmp_path, **{"test.without_flip": plain, "recipe.evaluate.flip": True})
+    plain, sure = (
+        {"accuracy": 0.25, "interval": [0.2, 0.3], "loss": 2.0},
+        {"ece": 0.125, "ece_interval": [0.1, 0.2], "nll": 2.0},
+    )
+    changes = {"test.without_flip": plain, "recipe.evaluate.flip": True, "temperature": {"value": 1.5}}
+    changes["test.calibration"] = {**sure, "tempered": {**sure, "ece": 0.0625, "nll": 1.75}}
+    card = written(finished, tmp_path, **changes)
     assert {it.metric_value for it in card.data.eval_results} == {0.25, 2.0} and "**25.0%**" in card.text
+    assert "calibration error 12.5% (10.0% to 20.0%)" in card.text and "temperature 1.5" in card.text
+    inside = written(finished, tmp_path, beside=None, **changes)
+    assert {it.metric_value for it in inside.data.eval_results} == {0.25, 1.75}
+    assert "calibration error 6.2%" in inside.text and "temperature" not in inside.text
 
 
 def test_a_run_without_a_test_score_claims_none(finished, tmp_path):
     card = written(finished, tmp_path, test=None)
     assert card.data.eval_results is None and "How good it is" not in card.text
     assert "on no test images" in card.text
+
+
+def test_every_format_has_its_lines():
+    assert set(FORMATS) <= set(LOADING)
 
 
 def test_licenses_are_known_ones():

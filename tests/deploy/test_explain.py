@@ -12,6 +12,7 @@ from kerastl.cli import app
 from kerastl.data.load import load
 from kerastl.deploy import explain as module
 from kerastl.deploy.explain import explain
+from kerastl.deploy.runtimes import open_model
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.gradcam import gradcam
 
@@ -20,6 +21,11 @@ def call(*arguments):
     """Exit code, output and error output."""
     result = CliRunner().invoke(app, ["explain", *(str(argument) for argument in arguments)])
     return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def opened(finished):
+    return open_model(finished.folder)
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +39,15 @@ def scans(finished, tmp_path_factory):
     return folder
 
 
-def test_explained_as_predicted_and_drawn(finished, scans, tmp_path, monkeypatch):
+def test_explained_as_predicted_and_drawn(finished, opened, scans, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 3)
-    told = kerastl.explain(finished.folder, scans, tmp_path / "why", neighbours=3, top=2)
-    predicted = kerastl.predict(finished.folder, scans, top=2)
+    told = kerastl.explain(opened, scans, tmp_path / "why", neighbours=3, top=2)
+    predicted = kerastl.predict(opened, scans, top=2)
     assert [it.file for it in told] == [it.file for it in predicted]
     sound = [it for it in told if not it.error]
     assert told[1].error.startswith("not an image") and told[1].picture is None and len(sound) == 3
     pixels = load(finished.recipe.data, 32).train.pixels[:3]
-    heat = gradcam(finished.model, pixels)
+    heat = gradcam(opened.model, pixels)
     for place, (it, its) in enumerate(zip(sound, (it for it in predicted if not it.error), strict=True)):
         assert it.classes == its.classes and it.probabilities == pytest.approx(its.probabilities)
         assert it.explained == it.classes[0]
@@ -54,14 +60,14 @@ def test_explained_as_predicted_and_drawn(finished, scans, tmp_path, monkeypatch
             assert picture.format == "PNG" and picture.size[0] > 1000
 
 
-def test_of_a_class_and_a_layer_that_are_named(finished, scans):
-    [it] = explain(finished.folder, scans / "0.png", class_name="7", layer="block2_conv", neighbours=0)
+def test_of_a_class_and_a_layer_that_are_named(opened, scans):
+    [it] = explain(opened, scans / "0.png", class_name="7", layer="block2_conv", neighbours=0)
     assert it.explained == "7" and it.neighbours == () and it.picture is None
-    np.testing.assert_allclose(it.heatmap, gradcam(finished.model, it.pixels[None], 7, "block2_conv")[0], atol=1e-5)
+    np.testing.assert_allclose(it.heatmap, gradcam(opened.model, it.pixels[None], 7, "block2_conv")[0], atol=1e-5)
 
 
 def test_an_export_says_how_to_get_neighbours(finished, scans, tmp_path):
-    export = finished.exports / "model.h5"
+    export = open_model(finished.exports / "model.h5")
     with pytest.warns(KerastlWarning, match=r"not in a run folder; to see some, name the run .*--similar RUN"):
         [it] = explain(export, scans / "0.png", tmp_path)
     assert it.neighbours == () and it.picture.exists()
@@ -109,5 +115,4 @@ def test_a_line_for_each_image_and_1_for_a_broken_one(finished, scans, tmp_path)
 def test_the_command_says_how_to_get_neighbours(finished, scans, tmp_path):
     code, told, errors = call(finished.exports / "model.keras", scans / "0.png", "--out", tmp_path)
     assert code == 0 and json.loads(told)["similar"] == [] and "warning: no similar training images" in errors
-    assert call(finished.exports / "saved_model", scans, "--out", tmp_path)[0] == 2
     assert call(finished.folder, scans / "nowhere.png", "--out", tmp_path)[0] == 2

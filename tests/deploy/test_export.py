@@ -12,6 +12,8 @@ from exported import LABELS, PIXELS, model_of
 
 from kerastl.deploy.export import export, save_keras, tempered
 from kerastl.deploy.formats import FORMATS
+from kerastl.deploy.labels import READERS
+from kerastl.deploy.runtimes import open_model
 from kerastl.errors import ExportError, KerastlWarning, UserError
 from kerastl.evaluate.calibration import with_temperature
 
@@ -42,6 +44,45 @@ def test_what_an_export_leaves(everything):
     size = {name: it["megabytes"] for name, it in kept.items()}
     assert size["litert-int8"] < 0.35 * size["litert"] and size["litert-float16"] < 0.6 * size["litert"]
     assert size["saved_model"] < 1.3 * size["keras"], "every weight is written once"
+
+
+@pytest.fixture
+def alone(everything, tmp_path):
+    """A function that gives the file of a format with nothing beside it."""
+
+    def link(name):
+        file = FORMATS[name].file
+        (tmp_path / file).symlink_to(everything[0] / file)
+        return tmp_path / file
+
+    return link
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("keras", "h5")])
+def test_a_file_that_stands_alone_knows_its_classes(everything, alone, name):
+    opened = open_model(alone(name))
+    assert opened.class_names == tuple(LABELS["classes"]) and opened.superclasses == tuple(LABELS["superclasses"])
+    assert opened.temperature == 1.0, "it is inside already"
+    np.testing.assert_allclose(opened.answer(PIXELS), open_model(everything[0]).answer(PIXELS), atol=0.1)
+
+
+def test_labels_beside_a_file_win(alone):
+    path = alone("onnx")
+    (path.parent / "labels.json").write_text(json.dumps({"classes": ["x", "y", "z"]}))
+    assert open_model(path).class_names == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"classes": ["one"]}', r"model\.onnx: names 1 classes, and model\.onnx has 3"),
+        ('{"classes"', r"model\.onnx: its labels cannot be read \(JSONDecodeError"),
+    ],
+)
+def test_labels_inside_that_do_not_fit_are_told(alone, monkeypatch, text, told):
+    monkeypatch.setitem(READERS, ".onnx", lambda path: json.loads(text))
+    with pytest.raises(UserError, match=told):
+        open_model(alone("onnx"))
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,9 @@
 """Labels inside a file: as they were put in, or none."""
 
-import json
-
-import numpy as np
 import pytest
-from exported import LABELS, PIXELS
+from exported import LABELS
 
-from kerastl.deploy import labels as room
-from kerastl.deploy.formats import FORMATS
 from kerastl.deploy.labels import into_litert, into_onnx, into_saved_model, labels_inside
-from kerastl.deploy.runtimes import open_model
-from kerastl.errors import UserError
-
-WITH = [name for name, row in FORMATS.items() if row.file not in ("model.keras", "model.h5")]
 
 
 def put_into_onnx(path, labels):
@@ -58,42 +49,3 @@ def test_a_file_without_labels_has_none(tmp_path, file):
 def test_an_onnx_file_without_labels_has_none(tmp_path):
     put_into_onnx(tmp_path / "m.onnx", {})
     assert labels_inside(tmp_path / "m.onnx") is None
-
-
-@pytest.fixture
-def alone(everything, tmp_path):
-    """A function that gives the file of a format with nothing beside it."""
-
-    def link(name):
-        file = FORMATS[name].file
-        (tmp_path / file).symlink_to(everything[0] / file)
-        return tmp_path / file
-
-    return link
-
-
-@pytest.mark.parametrize("name", WITH)
-def test_a_file_that_stands_alone_knows_its_classes(everything, alone, name):
-    opened = open_model(alone(name))
-    assert opened.class_names == tuple(LABELS["classes"]) and opened.superclasses == tuple(LABELS["superclasses"])
-    assert opened.temperature == 1.0, "it is inside already"
-    np.testing.assert_allclose(opened.answer(PIXELS), open_model(everything[0]).answer(PIXELS), atol=0.1)
-
-
-def test_labels_beside_a_file_win(alone):
-    path = alone("onnx")
-    (path.parent / "labels.json").write_text(json.dumps({"classes": ["x", "y", "z"]}))
-    assert open_model(path).class_names == ("x", "y", "z")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"classes": ["one"]}', r"model\.onnx: names 1 classes, and model\.onnx has 3"),
-        ('{"classes"', r"model\.onnx: its labels cannot be read \(JSONDecodeError"),
-    ],
-)
-def test_labels_inside_that_do_not_fit_are_told(alone, monkeypatch, text, told):
-    monkeypatch.setitem(room.READERS, ".onnx", lambda path: json.loads(text))
-    with pytest.raises(UserError, match=told):
-        open_model(alone("onnx"))

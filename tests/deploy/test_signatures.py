@@ -5,16 +5,19 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import PIXELS
+from exported import LABELS, PIXELS
 from PIL import Image
 
 from kerastl.data.images import decode
+from kerastl.deploy.export import export
 from kerastl.deploy.signatures import decode_batch
 
 
 @pytest.fixture(scope="module")
-def loaded(everything):
-    return tf.saved_model.load(everything[0] / "saved_model")
+def loaded(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("signatures")
+    export(small, folder, ["saved_model"], PIXELS, LABELS)
+    return tf.saved_model.load(folder / "saved_model")
 
 
 def encoded(pixels, kind, mode="RGB"):

@@ -151,6 +151,36 @@ def test_what_kerastl_builds_at_another_size():
     assert gradcam(model, images, layer="block2_conv").shape == (2, 20, 30)
 
 
+FAMILIES = (
+    "ResNet50V2",
+    "VGG16",
+    "DenseNet121",
+    "EfficientNetV2B0",
+    "ConvNeXtTiny",
+    "MobileNetV3Small",
+    "InceptionV3",
+    "Xception",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_backbone_and_layer(name):
+    model = build_model(ModelSpec(name, weights="none", image_size=96), (40, 48, 3), 5)
+    images, there = RANDOM.integers(0, 256, (2, 40, 48, 3), dtype=np.uint8), list(explainable(model))
+    for layer in (None, *there[:: len(there) // 3]):
+        heat = gradcam(model, images, layer=layer)
+        assert heat.shape == (2, 40, 48) and np.isfinite(heat).all() and set(heat.max(axis=(1, 2))) <= {0.0, 1.0}
+
+
+def test_a_sequential_model_and_one_that_shares_its_layers():
+    """Such layers were called before, for other graphs."""
+    functional, images = linear(), np.random.default_rng(1).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
+    shared = keras.Sequential([keras.Input((6, 6, 3)), *functional.layers[1:]])
+    assert list(explainable(shared)) == ["maps"]
+    np.testing.assert_allclose(gradcam(shared, images), gradcam(functional, images), atol=1e-6)
+
+
 def test_a_backbone_that_is_one_layer_of_the_model():
     inner = linear()
     inner = keras.Model(inner.input, inner.get_layer("maps").output, name="backbone")

@@ -42,6 +42,14 @@ def test_grid_says_true_and_false_in_colours(tmp_path):
     assert has_colour(grid, "#009E73") and has_colour(grid, "#D55E00")
 
 
+def test_titles_are_whole(tmp_path):
+    """Matplotlib's own layout cut off the first line of the first row."""
+    pixels = np.zeros((5, 8, 8, 3), np.uint8)
+    draw_grid(pixels, [1] * 5, [[0.9, 0.1]] * 5, ("cat", "dog"), tmp_path / "grid.png")
+    grid = looked_at(tmp_path / "grid.png")
+    assert (grid[:8] == 255).all() and (grid[8:40] < 200).any(), "white above the first line of text"
+
+
 def test_overlaid_and_sweep(tmp_path):
     draw_overlaid({"first": ROWS, "second": ROWS[:2]}, tmp_path / "c.png")
     assert looked_at(tmp_path / "c.png").std() > 5

@@ -8,7 +8,9 @@ from importlib import import_module
 import numpy as np
 import pytest
 from pages import Page, opened
+from typer.testing import CliRunner
 
+from kerastl.cli import app
 from kerastl.errors import MissingData, UserError
 from kerastl.evaluate import figures
 from kerastl.evaluate.report import WHOLE, WORST, _confusion, look_up, report
@@ -97,8 +99,17 @@ def test_links_lead_somewhere(page):
     assert {it["href"].removeprefix("#") for it in page.all("a")} <= there
 
 
-def test_a_browser_asks_for_nothing_and_a_telephone_shows_it_whole(made):
+def test_a_browser_asks_for_nothing_and_a_telephone_shows_it_whole(made, tmp_path, no_data):
+    def coarse(metrics):
+        metrics["test"]["per_class"][0]["name"] = name = "large_man-made_outdoor_things" * 2
+        rows = [{"name": it, "n": 180, "accuracy": 0.5} for it in (name, "other")]
+        judged = {"accuracy": 0.5, "interval": [0.4, 0.6], "per_class": rows, "confusion": [[90, 90], [0, 180]]}
+        metrics["test"]["by_superclass"] = judged
+
     assert opened(made / "report.html") == ([], [], [])
+    page = changed(made, tmp_path, coarse)
+    assert "test.by_superclass.per_class.1.accuracy" in {key for key, *_ in page.numbers}
+    assert opened(tmp_path / "changed" / "report.html") == ([], [], [])
 
 
 def test_it_is_small_and_the_same_each_time(made, tmp_path):
@@ -109,21 +120,18 @@ def test_it_is_small_and_the_same_each_time(made, tmp_path):
 
 
 def test_without_the_data_it_is_made_all_the_same_and_says_so(made, tmp_path, no_data):
-    alone = changed(made, tmp_path)
+    shutil.copytree(made, tmp_path / "run")
+    told = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
+    assert told.exit_code == 0 and f"report: {tmp_path / 'run' / 'report.html'}" in told.output
+    alone = Page((tmp_path / "run" / "report.html").read_text())
     assert not alone.all("img") and len(alone.all("svg")) == 5
     assert any("No pictures: the images are not there" in text for text in alone.words)
 
 
-def test_other_data_than_the_run_had_is_not_shown(made, tmp_path):
-    shutil.copytree(made, tmp_path / "other")
-    with np.load(made / "predictions_test.npz") as saved:
-        np.savez(
-            tmp_path / "other" / "predictions_test.npz",
-            probabilities=saved["probabilities"],
-            labels=saved["labels"][::-1],
-        )
-    other = Page(report(tmp_path / "other").read_text())
-    assert not other.all("img") and any("not the data this run was judged on" in text for text in other.words)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_data_than_the_run_had_is_not_shown(made, tmp_path, split):
+    other = changed(made, tmp_path, lambda metrics: metrics["data"]["digests"].update({split: "of other images"}))
+    assert not other.all("img") and any("not the data this run was made with" in text for text in other.words)
 
 
 def test_without_the_model_only_grad_cam_is_missing(made, page, tmp_path):
@@ -139,7 +147,7 @@ def test_an_older_run_has_the_sections_that_it_has_numbers_for(made, tmp_path, n
         del metrics["plan"], metrics["test"]["calibration"], metrics["test"]["coverage"], metrics["exports"]
 
     page = changed(made, tmp_path, older)
-    assert len(page.all("svg")) == 3 and not {"calibration", "exports"} & {it.get("id") for it in page.all("section")}
+    assert len(page.all("svg")) == 2 and not {"calibration", "exports"} & {it.get("id") for it in page.all("section")}
     assert "phase 1/2 fine-tune" in (tmp_path / "changed" / "report.html").read_text(), (
         "plan.txt stands in for the table"
     )
@@ -168,6 +176,22 @@ def test_copies_and_doubted_labels_are_shown(made, tmp_path):
     shown = {key: value for key, value, _ in page.numbers}
     assert shown["trust.test.without_duplicates.accuracy"] == 0.125
     assert shown["trust.suspects.shown.1.probability"] == 0.75
+
+
+def test_near_copies_that_were_not_looked_for(made, tmp_path, no_data):
+    page = changed(made, tmp_path, lambda metrics: metrics["trust"]["test"].update(exact=0, near=None))
+    assert "trust.test.near" not in {key for key, *_ in page.numbers}
+
+
+def test_exports_that_were_timed_and_judged(made, tmp_path, no_data):
+    def time(metrics):
+        for row in metrics["exports"].values():
+            row |= {"agreement": 1.0, "milliseconds_1": 12.345, "milliseconds_32": 200.0}
+        metrics["exports"]["h5"]["test"] = {"n": 360, "accuracy": 0.5, "accuracy_lost": 0.01}
+
+    shown = {key: text for key, _, text in changed(made, tmp_path, time).numbers}
+    assert shown["exports.keras.milliseconds_1"] == "12.3 ms" and shown["exports.h5.test.accuracy"] == "50.0%"
+    assert "exports.keras.test.accuracy" not in shown
 
 
 def test_names_are_escaped(made, tmp_path, no_data):
@@ -207,10 +231,15 @@ def test_curves_mark_the_phases_and_the_weights_that_were_kept(finished):
     ({"stem": None, "stage1": 1e-3, "stage2": 1e-2, "head": 1e-3}, ["stage1, head", "stage2"]),
     ({"stem": 1e-3, "stage1": 1e-2, "stage2": 1e-3, "head": 1e-3}, ["stem, stage2, head", "stage1"]),
 ])  # fmt: skip
-def test_groups_of_one_rate_share_a_line(rates, named):
-    rows = [{"phase": "all", "epoch": 1.0, **{f"lr_{group}": rate for group, rate in rates.items()}}]
-    svg = figures.draw_rates_of_groups(rows)
-    assert all(f">{name}<" in svg for name in named)
+def test_groups_of_one_rate_share_a_line(tiny, rates, named):
+    groups = [{"name": name, "learning_rate": rate} for name, rate in rates.items()]
+    plan = [{"name": "all", "epochs": 2, "steps_per_epoch": 10, "groups": groups}]
+    phases = tiny("cifar100-progressive").phases[:1]
+    svg = figures.draw_rates([{"phase": "all"}] * 2, plan, phases)
+    assert set(re.findall("(?:st|he)[a-z0-9, ]*(?=</text>)", svg)) == set(named)
+    places, drawn = figures._rates([{"phase": "all"}] * 2, plan, phases)
+    assert np.nanmax(drawn["head"]) == pytest.approx(rates["head"]), "the peak of the cycle is between two epochs"
+    assert (np.nanmin(places), np.nanmax(places)) == (0.55, 2.45)
 
 
 def test_a_temperature_is_drawn_beside():

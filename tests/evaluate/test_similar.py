@@ -9,7 +9,7 @@ import pytest
 from kerastl.data.load import load
 from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate import similar
-from kerastl.evaluate.similar import most_similar, open_gallery
+from kerastl.evaluate.similar import most_similar, open_lookalikes
 from kerastl.model.cut import split
 from kerastl.recipe import override
 from kerastl.train import features
@@ -41,13 +41,13 @@ def test_an_image_that_was_trained_on_is_its_own_nearest_one(finished, monkeypat
     trunk, _ = split(finished.model, "features")
     cached_features(Trunk(trunk, Pass(batch_size=finished.recipe.train.evaluation_batch)), data.train)
     monkeypatch.setattr(features, "_compute", nothing_is_computed)
-    gallery = open_gallery(finished.model, finished.folder)
-    for place, found in zip((3, 40), gallery.neighbours(data.train.pixels[[3, 40]], 4), strict=True):
+    lookalikes = open_lookalikes(finished.model, finished.folder)
+    for place, found in zip((3, 40), lookalikes.neighbours(data.train.pixels[[3, 40]], 4), strict=True):
         assert found[0].image == place and found[0].similarity == pytest.approx(1, abs=1e-4)
         assert found[0].label == data.class_names[data.train.labels[place]]
         np.testing.assert_array_equal(found[0].pixels, data.train.pixels[place])
         assert len(found) == 4 and all(a.similarity >= b.similarity for a, b in itertools.pairwise(found))
-    assert len(gallery.neighbours(data.train.pixels[:1], 10**6)[0]) == len(data.train)
+    assert len(lookalikes.neighbours(data.train.pixels[:1], 10**6)[0]) == len(data.train)
 
 
 def test_any_network_with_a_dense_layer_will_do(finished):
@@ -55,7 +55,7 @@ def test_any_network_with_a_dense_layer_will_do(finished):
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(5, 3)(x))
     x = keras.layers.Dense(7, activation="relu", name="hidden")(x)
     model = keras.Model(image, keras.layers.Dense(10, activation="softmax")(x))
-    assert open_gallery(model, finished.folder).features.shape == (48, 7), "what the last one reads"
+    assert open_lookalikes(model, finished.folder).features.shape == (48, 7), "what the last one reads"
 
 
 def without_head(shape):
@@ -73,7 +73,7 @@ def without_head(shape):
 )
 def test_what_cannot_be_searched_is_told(finished, run, shape, told):
     with pytest.raises(UserError, match=told):
-        open_gallery(without_head(shape), run or finished.folder)
+        open_lookalikes(without_head(shape), run or finished.folder)
 
 
 def test_no_room_for_the_features_is_told(finished, monkeypatch):
@@ -83,4 +83,4 @@ def test_no_room_for_the_features_is_told(finished, monkeypatch):
         pytest.warns(match="features are not cached"),
         pytest.raises(KerastlError, match="of 48 training images are not kept; make room"),
     ):
-        open_gallery(finished.model, finished.folder)
+        open_lookalikes(finished.model, finished.folder)

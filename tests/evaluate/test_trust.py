@@ -14,6 +14,7 @@ from kerastl.data.load import SOURCES, load
 from kerastl.data.split import Data
 from kerastl.evaluate.metrics import accuracy_interval
 from kerastl.evaluate.trust import PAIRS, SUSPECTS, find_copies, list_suspects, suspects, without_copies
+from kerastl.evaluate.verdict import headline
 from kerastl.recipe import override
 from kerastl.run import judge_again
 from kerastl.schema import DataSpec
@@ -61,7 +62,7 @@ def test_exact_ones_alone_read_no_image(leaky):
 
     train, test = (Images(Unread(), it.labels, it.digests) for it in (leaky.train, leaky.test))
     copies = find_copies(train, test, "exact")
-    assert copies.exact.sum() == 2 and not copies.near.any()
+    assert copies.exact.sum() == 2 and copies.near is None and (copies.train >= 0).sum() == 2
     assert find_copies(train, test, "none") is None
 
 
@@ -169,3 +170,6 @@ def test_judging_again_says_so(finished, monkeypatch, capsys):
     print_copies(copies)
     assert "among the training images: 3 exact" in capsys.readouterr().out
     assert judge_again(finished.folder, "train")[1] is None
+    told = headline({"test": report.to_dict(), "trust": {"test": copies}})
+    assert told["test_without_duplicates"] == copies["without_duplicates"]
+    assert "test_without_duplicates" not in headline({"trust": {"test": copies | {"exact": 0, "near": None}}})
