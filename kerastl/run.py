@@ -110,7 +110,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
             if run.exports:  # so that `kerastl app` has it too
                 write_text(run.exports / page.name, page.read_text(encoding="utf-8"))
         forget(folder)
-    return run
+        return _ended(run)
 
 
 def _follow(spec, folder, score_test, resume, force):
@@ -166,7 +166,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
-    return _ended(Run(folder, spec, model, metrics, exports)), data
+    return Run(folder, spec, model, metrics, exports), data
 
 
 def evaluate(folder, split="test"):

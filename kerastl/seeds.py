@@ -20,6 +20,7 @@ from kerastl.run import train
 from kerastl.strict import dump
 from kerastl.train.devices import strategy_for, worker
 from kerastl.train.history import read_history
+from kerastl.voice import tell
 
 RECIPE, FIGURE = "recipe.toml", "seeds.png"
 SCORES = {"accuracy": 1.0, "loss": np.inf}  # and the most it can be
@@ -74,6 +75,7 @@ def train_seeds(spec, out, seeds=3, *, resume=False, force=False):
         _begin(folder, spec, specs, resume)
     metrics = [train(it, folder / _run_of(it), resume=resume, force=force).metrics for it in specs]
     summary = _about(spec, specs) | _scores(metrics)
+    tell("seeds", folder=str(folder), **summary)
     if first:
         draw_overlaid(
             {_run_of(it): read_history(folder / _run_of(it) / "history.csv") for it in specs}, folder / FIGURE

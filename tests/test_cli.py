@@ -1,6 +1,7 @@
 """The command line: what it prints, how it ends, and that it starts without TensorFlow."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -287,6 +288,17 @@ SCRIPTS = [
     ("train_cifar100.py", ["--strategy", "progressive"], "cifar100-progressive"),
     ("train_cifar100.py", ["--strategy", "last-layers"], "cifar100-last-layers"),
 ]
+
+
+def test_a_script_has_every_option_of_train(monkeypatch, capsys):
+    import runpy
+
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts" / "train_cifar10.py"), run_name="__main__")
+    told, options = capsys.readouterr().out, call("train", "--help")[1]
+    names = re.findall(r"(--[a-z-]+)", options)
+    assert ended.value.code == 0 and len(set(names)) > 8 and all(name in told for name in [*names, "--sample"])
 
 
 @pytest.mark.parametrize(("script", "arguments", "recipe"), SCRIPTS)

@@ -59,13 +59,14 @@ def explain(
     ] = None,
     neighbours: Annotated[int, typer.Option(min=0, help="How many similar training images.")] = 5,
     top: Annotated[int, typer.Option(min=1, help="How many classes, the most probable first.")] = 5,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Show why a model answers as it does: where it looks, and which training images are most alike to it.
 
     Prints a line of JSON for each image; ends with 1 where some of them are broken.
     """
-    with errors_shown(debug):
+    with errors_shown(debug, quiet):
         from kerastl.data.walk import refuse_missing
 
         for path in images:

@@ -11,12 +11,23 @@ from typing import Annotated
 import typer
 
 from kerastl.cli import completion
-from kerastl.cli.options import Debug, app, as_row, best_of, broken_told, end_with, errors_shown, short
+from kerastl.cli.options import (
+    Debug,
+    JsonLines,
+    Quiet,
+    app,
+    as_row,
+    best_of,
+    broken_told,
+    end_with,
+    errors_shown,
+    short,
+)
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_exports
-from kerastl.voice import Bar, draws
+from kerastl.voice import Bar, draws, tell, to_people
 
 
 @app.command()
@@ -35,10 +46,11 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="Images that the model is given at once.")] = 64,
     flip: Annotated[bool, typer.Option("--flip", help="Answer by the mean with the mirror image.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the answers into a file.")] = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Say what is in images; ends with 1 where some of them are broken."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet):
         if as_json and as_csv:
             raise UserError("found --json and --csv; expected one of them, or neither")
         from kerastl.data.walk import refuse_missing
@@ -141,13 +153,17 @@ def export(
         bool | None,
         typer.Option("--temperature/--no-temperature", help="Divide by the fitted temperature inside the files."),
     ] = None,
+    quiet: Quiet = False,
+    json_lines: JsonLines = False,
     debug: Debug = False,
 ):
     """Write the model of a run in other formats; each is reloaded and compared before it is kept."""
-    with errors_shown(debug):
+    with errors_shown(debug, quiet, json_lines):
         start_tensorflow()
         from kerastl.deploy.of_run import export_run
 
         folder, kept = export_run(run, formats and formats.split(","), out, temperature)
-        print_exports(kept)
-        typer.echo(f"exports: {folder} (labels.json, export.json)")
+        tell("exported", run=str(run), folder=str(folder), files=[it["file"] for it in kept.values()], formats=kept)
+        if to_people():
+            print_exports(kept)
+            typer.echo(f"exports: {folder} (labels.json, export.json)")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import typing
 
 import pytest
@@ -34,8 +35,16 @@ def test_the_command_prints_a_table(finished, tmp_path):
     arguments = ["export", str(finished.folder), "--formats", "keras,h5", "--out", str(tmp_path), "--temperature"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "model.keras" in result.output and "max difference" in result.output and "ms for 32" in result.output
+    assert "model.keras" in result.output and "ms for 32" in result.output
+    assert re.search(r" \d\.\de[-+]\d\d ", result.output), (
+        "how far the answers are apart, if only by the order of threads"
+    )
     assert set(json.loads((tmp_path / "export.json").read_text())) == {"keras", "h5"}
+    arguments = ["export", str(finished.folder), "--formats", "keras", "--out", str(tmp_path / "more"), "--json-lines"]
+    [event] = map(json.loads, CliRunner().invoke(app, arguments).stdout.splitlines())
+    assert (
+        event["event"] == "exported" and event["files"] == ["model.keras"] and event["folder"] == str(tmp_path / "more")
+    )
 
 
 @pytest.mark.parametrize(
