@@ -51,6 +51,10 @@ def export_run(folder, formats=None, out=None, temperature=None):
     check_formats(formats)
     out = Path(out) if out else folder_of(spec)
     labels, metrics = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (LABELS, "metrics.json"))
+    if "temperature" not in metrics:
+        raise UserError(
+            f"{folder}: its metrics.json is of an earlier kerastl; expected a run of this one: train it again"
+        )
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = load_untrusted(folder / "model.keras")
     wanted = spec.export.temperature if temperature is None else temperature

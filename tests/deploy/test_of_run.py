@@ -31,6 +31,16 @@ def test_a_run_is_exported_and_judged_on_its_test_images(finished, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")}, "the run is only read"
 
 
+def test_a_run_of_an_earlier_kerastl_is_told(finished, tmp_path):
+    for name in ("recipe.toml", "labels.json", "model.keras"):
+        (tmp_path / name).write_bytes((finished.folder / name).read_bytes())
+    older = {key: value for key, value in finished.metrics.items() if key != "temperature"}
+    (tmp_path / "metrics.json").write_text(json.dumps(older))
+    with pytest.raises(UserError, match="of an earlier kerastl; expected a run of this one"):
+        export_run(tmp_path, ["keras"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_prints_a_table(finished, tmp_path):
     arguments = ["export", str(finished.folder), "--formats", "keras,h5", "--out", str(tmp_path), "--temperature"]
     result = CliRunner().invoke(app, arguments)
