@@ -109,8 +109,8 @@ def print_run(run):
     print_copies(run.metrics.get("trust", {}).get("test"))
     if coarse := run.metrics.get("test", {}).get("by_superclass"):
         typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
-    first = "report.html" if run.recipe.evaluate.report else "metrics.json"
-    typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} ({first}, curves.png, ...)")
+    first = "report.html, " if run.recipe.evaluate.report else ""
+    typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} ({first}metrics.json, ...)")
     if run.exports:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         typer.echo(f"exports: {run.exports} ({files}, labels.json)")
