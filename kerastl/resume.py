@@ -1,13 +1,11 @@
 """Whether a run can go on: what it was begun with against what is there now."""
 
-import hashlib
 import json
-
-import numpy as np
 
 from kerastl.circumstances import versions
 from kerastl.errors import UserError
 from kerastl.files import write_json
+from kerastl.model.graph import digest_of_weights
 from kerastl.schema import Recipe
 from kerastl.strict import dump, flat, read
 from kerastl.train.state import FOLDER
@@ -48,7 +46,7 @@ def origin(spec, data, model):
     return {
         "recipe": dump(spec),
         "data": data.digests,
-        "first_weights": _digest(*(np.ascontiguousarray(weight) for weight in model.weights)),
+        "first_weights": digest_of_weights(model),
         "versions": versions(),
     }
 
@@ -99,10 +97,3 @@ def differences(before, now):
         for key in dict.fromkeys([*before, *now])
         if before.get(key) != now.get(key) and not key.startswith(FREE)
     }
-
-
-def _digest(*arrays):
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(array.tobytes())
-    return digest.hexdigest()

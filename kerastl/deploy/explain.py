@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kerastl import strict
-from kerastl.deploy.predict import decoded
+from kerastl.deploy.predict import Prediction, decoded
 from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.gradcam import gradcam, overlay
@@ -23,30 +23,23 @@ SHOWN_SIDE = 256  # pixels to which small images are enlarged before colours are
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Prediction):
     """What a model says of one image, and what speaks for it.
 
     Args:
-        file: its path as it was found; of an image that is no file, its place: "image 0", "image 1".
-        classes: names, the most probable first; empty for a broken image.
-        probabilities: of these classes, with the temperature of the model applied.
+        file, classes, probabilities, error: as of a `Prediction`.
         explained: name of the class whose evidence is shown.
         pixels: uint8 array of shape (height, width, 3): the image as the model takes it.
         heatmap: float32 array of shape (height, width), 0 to 1: where the evidence is (see `gradcam`).
         neighbours: the most similar training images, as `Neighbour`; empty without a run.
         picture: path of the PNG, or None.
-        error: why the image cannot be read; None for a sound one.
     """
 
-    file: str
-    classes: tuple[str, ...] = ()
-    probabilities: tuple[float, ...] = ()
     explained: str | None = None
     pixels: np.ndarray | None = None
     heatmap: np.ndarray | None = None
     neighbours: tuple[Neighbour, ...] = ()
     picture: Path | None = None
-    error: str | None = None
 
 
 def explain(model, images, out=None, *, class_name=None, layer=None, similar=None, neighbours=5, top=5):
@@ -132,7 +125,7 @@ def _explained(classifier, sound, class_name, layer, top):
     heat = gradcam(classifier.model, pixels, asked, layer)
     for (file, image), row, best, label, warm in zip(sound, probabilities, order[:, :top], asked, heat, strict=True):
         classes, shares = tuple(names[it] for it in best), tuple(row[best].tolist())
-        yield Explanation(file, classes, shares, names[label], image, warm)
+        yield Explanation(file, classes, shares, explained=names[label], pixels=image, heatmap=warm)
 
 
 def _drawn(it, out, taken):

@@ -1,7 +1,6 @@
 """A model written in several formats, each reloaded by its own runtime and compared on real images before it is kept."""
 
 import contextlib
-import hashlib
 import json
 import math
 import tempfile
@@ -19,6 +18,7 @@ from kerastl.deploy.signatures import Source
 from kerastl.errors import ExportError, KerastlWarning, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
 from kerastl.files import locked, sweep_up, whole, write_json
+from kerastl.model.graph import digest_of_weights
 from kerastl.train.progress import Bar
 
 TABLE = "export.json"
@@ -62,7 +62,7 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
     if inside != 1.0:
         model, expected = tempered(model, inside), with_temperature(expected, inside)
         labels = {key: value for key, value in labels.items() if key != "temperature"}
-    weights, kept, failed = _digest(model), {}, []
+    weights, kept, failed = digest_of_weights(model), {}, []
     with locked(folder, wait=PATIENCE), tempfile.TemporaryDirectory() as aside:
         sweep_up(folder)
         source = Source(_bare(model), labels, images if calibration is None else calibration, Path(aside))
@@ -185,13 +185,6 @@ def _on_test(answer, images, accuracy, title):
         bar.close()
     own = right / len(images)
     return {"n": len(images), "accuracy": own, "accuracy_lost": accuracy - own}
-
-
-def _digest(model):
-    digest = hashlib.blake2b(digest_size=16)
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight))
-    return digest.hexdigest()
 
 
 def _still_there(folder, weights, kept):

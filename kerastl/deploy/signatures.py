@@ -73,7 +73,7 @@ class Source:
 
 
 def decode_batch(image_bytes, size):
-    """The middle of encoded images, as `kerastl.data.images.decode` has it, in operations of TensorFlow.
+    """The middle of encoded images, as `kerastl.data.decode.decode` has it, in operations of TensorFlow.
 
     Eight bits a channel come out within one grey level of Pillow's pixels: its filter is the same. EXIF does not turn an image here.
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from kerastl.evaluate.page import DRAWN, FORMS, SERIES, figure
+from kerastl.train.history import spans
 from kerastl.train.schedules import make_schedule
 
 SPLITS = {"train": "blue", "validation": "vermilion"}
@@ -145,19 +146,12 @@ def draw_coverage(rows):
 
 def _kept(rows, kept):
     """The places of the rows after which a phase ended."""
-    places = []
-    for phase, members in itertools.groupby(range(len(rows)), lambda place: rows[place]["phase"]):
-        members = list(members)
-        places.append(members[(kept.get(phase) or len(members)) - 1])
-    return places
+    return [start + (kept.get(phase) or end - start) - 1 for phase, start, end in spans(rows)]
 
 
 def _mark_phases(axes, rows):
     """A line between two phases; the name above, or where there is no room, the number."""
-    starts = [place for place in range(len(rows)) if not place or rows[place]["phase"] != rows[place - 1]["phase"]]
-    ends = [*starts[1:], len(rows)]
-    for number, (start, end) in enumerate(zip(starts, ends, strict=True), start=1):
-        name = rows[start]["phase"]
+    for number, (name, start, end) in enumerate(spans(rows), start=1):
         if LETTER * (len(name) + 2) > ROOM * (end - start) / len(rows):
             name = str(number)
         if start:

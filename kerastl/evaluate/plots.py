@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kerastl.files import whole
+from kerastl.train.history import spans
 
 OKABE_ITO = {"train": "#0072B2", "validation": "#D55E00", "right": "#009E73", "wrong": "#D55E00", "line": "#999999"}
 LINES = tuple(matplotlib.colormaps["tab10"].colors)
@@ -183,15 +184,13 @@ def save(figure, path):
 
 
 def _mark_phases(axes, rows):
-    names = [row["phase"] for row in rows]
-    starts = [i for i in range(len(rows)) if i == 0 or names[i] != names[i - 1]]
-    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+    for name, start, end in spans(rows):
         if start:
             axes.axvline(start + 0.5, color=OKABE_ITO["line"], lw=1, ls="--")
         axes.text(
             (start + end + 1) / 2,
             1.01,
-            names[start],
+            name,
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",

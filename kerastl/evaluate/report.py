@@ -109,11 +109,7 @@ def _names(scores):
 
 def _classes(scores):
     """Classes from the least recognised to the most, each with the interval of its recall."""
-    rows = []
-    for place, it in enumerate(scores["per_class"] if scores else ()):
-        low, high = accuracy_interval(round(it["recall"] * it["n"]), it["n"]) if it["n"] else (0.0, 1.0)
-        rows.append({"place": place, "low": low, "high": high, **it})
-    return sorted(rows, key=lambda row: (row["recall"], row["name"]))
+    return _sorted_with_intervals(scores["per_class"], "recall") if scores else []
 
 
 def _coarse(scores):
@@ -121,12 +117,17 @@ def _coarse(scores):
     if not scores or "by_superclass" not in scores:
         return None
     found = scores["by_superclass"]
-    rows = []
-    for place, it in enumerate(found["per_class"]):
-        low, high = accuracy_interval(round(it["accuracy"] * it["n"]), it["n"]) if it["n"] else (0.0, 1.0)
-        rows.append({"place": place, "low": low, "high": high, **it})
     confusion = _confusion(found, "test.by_superclass.confusion", _names(found))
-    return {"classes": sorted(rows, key=lambda row: (row["accuracy"], row["name"])), "confusion": confusion}
+    return {"classes": _sorted_with_intervals(found["per_class"], "accuracy"), "confusion": confusion}
+
+
+def _sorted_with_intervals(classes, share):
+    """Classes by a share of their images, the lowest first, each with its place in metrics.json and the interval of the share."""
+    rows = []
+    for place, it in enumerate(classes):
+        low, high = accuracy_interval(round(it[share] * it["n"]), it["n"]) if it["n"] else (0.0, 1.0)
+        rows.append({"place": place, "low": low, "high": high, **it})
+    return sorted(rows, key=lambda row: (row[share], row["name"]))
 
 
 def _confusion(scores, key, names):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from kerastl.evaluate.metrics import accuracy_interval
+from kerastl.evaluate.statistics import accuracy_interval
 
 
 def judge_superclasses(probabilities, labels, superclasses):

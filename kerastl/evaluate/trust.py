@@ -7,8 +7,8 @@ from PIL import Image
 
 from kerastl.data.alike import nearest, perceptual_hashes
 from kerastl.data.threads import in_threads
-from kerastl.evaluate.metrics import accuracy_interval
 from kerastl.evaluate.plots import OKABE_ITO, draw_pictures, named
+from kerastl.evaluate.statistics import accuracy_interval
 
 PAIRS, SUSPECTS = 20, 24  # as many are listed and drawn, of what may be thousands
 AT_ONCE = 64  # images that a thread holds

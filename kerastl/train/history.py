@@ -67,3 +67,14 @@ def read_history(path):
         {name: float(value) if value else None for name, value in row.items() if name != "phase"} for row in rows
     ]
     return [{"phase": row["phase"], **values} for row, values in zip(rows, numbers, strict=True)]
+
+
+def spans(rows):
+    """Which rows of history.csv belong to which phase, in order: its name, the place of its first row, and of the first after it.
+
+    Example:
+        >>> spans([{"phase": "head"}, {"phase": "head"}, {"phase": "all"}])
+        [('head', 0, 2), ('all', 2, 3)]
+    """
+    starts = [place for place in range(len(rows)) if not place or rows[place]["phase"] != rows[place - 1]["phase"]]
+    return [(rows[start]["phase"], start, end) for start, end in zip(starts, [*starts[1:], len(rows)], strict=True)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kerastl.data.cifar import CIFAR100, SUPERCLASS_OF
-from kerastl.evaluate.metrics import accuracy_interval, judge
+from kerastl.evaluate.metrics import judge
+from kerastl.evaluate.statistics import accuracy_interval
 from kerastl.evaluate.superclasses import judge_superclasses
 
 SUPERCLASSES = ("tree", "fish", "tree", "bird")  # of oak, shark, maple, owl

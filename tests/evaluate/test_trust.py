@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from kerastl.data.images import EncodedImages, Images, Source
 from kerastl.data.load import SOURCES, load
 from kerastl.data.split import Data
-from kerastl.evaluate.metrics import accuracy_interval
+from kerastl.evaluate.statistics import accuracy_interval
 from kerastl.evaluate.trust import PAIRS, SUSPECTS, find_copies, list_suspects, suspects, without_copies
 from kerastl.evaluate.verdict import headline
 from kerastl.recipe import override
