@@ -1,0 +1,177 @@
+"""The small inputs that once failed, run again: a Markdown table of what was expected and whether it holds.
+
+    python benchmarks/failing.py FOLDER [NAME ...]        # FOLDER: failing/, with people/ and hostile/ in it
+
+Each case is a folder with a run.sh, which is run from the project's root and prints what it saw. A row of CASES names what has
+to be in its output, and what must not be, as regular expressions; every case is also searched for raw Python errors.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LIMIT = 900  # seconds for one case
+# In no output: an error that kerastl did not make a sentence of.
+NEVER = (r"Traceback \(most recent call last\)", r"not a message made for you", r"--debug shows where")
+# Per case: "expect" and "never", regular expressions that are found, or not found, in the output (multiline); "why", in a few words.
+CASES = {
+    "hostile/card-injection": {},
+
+    "hostile/class-name-dollars": {},
+
+    "hostile/config-oov-tokens": {},
+
+    "hostile/config-shape-product": {},
+
+    "hostile/cwd-matplotlibrc": {},
+
+    "hostile/cwd-streamlit-config": {},
+
+    "hostile/eps-inside-iptc": {},
+
+    "hostile/export-folder-found-out-late": {},
+
+    "hostile/h5-huge-chunk": {},
+
+    "hostile/image-allowed-memory": {},
+
+    "hostile/image-sparse-file": {},
+
+    "hostile/jpeg-many-scans": {},
+
+    "hostile/keras-json-settings": {},
+
+    "hostile/killed-while-state-is-deleted": {},
+
+    "hostile/labels-txt-newline": {},
+
+    "hostile/long-file-name-explain": {},
+
+    "hostile/many-problems-listed": {},
+
+    "hostile/names-not-utf8": {},
+
+    "hostile/near-duplicates-squared": {},
+
+    "hostile/no-home-unknown-user": {},
+
+    "hostile/page-follows-links-out": {},
+
+    "hostile/page-uploads-unlimited": {},
+
+    "hostile/pixel-cache-two-at-once": {},
+
+    "hostile/predict-follows-links-out": {},
+
+    "hostile/report-writes-through-link": {},
+
+    "hostile/run-folder-logs-link-out": {},
+
+    "hostile/run-folder-npz-bomb": {},
+
+    "hostile/run-folder-raw-errors": {},
+
+    "hostile/same-pid-after-kill": {},
+
+    "hostile/sweep-db-raw-errors": {},
+
+    "hostile/sweep-up-of-the-living": {},
+
+    "hostile/terminal-escapes": {},
+
+    "hostile/zip-bzip2-lying-size": {},
+
+    "people/cjk_boxes": {},
+
+    "people/class_named_train_or_test": {},
+
+    "people/console_cp1252": {},
+
+    "people/docs_own_images_exif": {},
+
+    "people/dollar_class": {},
+
+    "people/exports_of_another_run_replaced": {},
+
+    "people/from_another_folder": {},
+
+    "people/keras2_h5": {},
+
+    "people/keras_settings": {},
+
+    "people/long_file_name": {},
+
+    "people/model_gives_logits": {},
+
+    "people/module_and_version": {},
+
+    "people/nas_thumbnails": {},
+
+    "people/no_home": {},
+
+    "people/no_right_answer": {},
+
+    "people/non_utf8_names": {},
+
+    "people/onnx_uint8_half_or_batch_of_one": {},
+
+    "people/own_model_as_backbone": {},
+
+    "people/readonly_working_folder": {},
+
+    "people/recipe_text": {},
+
+    "people/saved_model_uint8_or_two_outputs": {},
+
+    "people/small_messages": {},
+
+    "people/split_names_silently_classes": {},
+
+    "people/tflite_int8": {},
+}
+
+
+def run(folder, name):
+    """Run one case.
+
+    Returns:
+        What does not hold, a sentence each, and the seconds it took.
+    """
+    began = time.perf_counter()
+    try:
+        done = subprocess.run(
+            ["bash", folder / name / "run.sh"],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"took more than {LIMIT} s"], LIMIT
+    output, row = done.stdout.decode("utf-8", "replace"), CASES[name]
+    wrong = [f"{it!r} is missing" for it in row.get("expect", ()) if not re.search(it, output, re.MULTILINE)]
+    never = (*NEVER, *row.get("never", ()))
+    wrong += [f"{it!r} is there" for it in never if re.search(it, output, re.MULTILINE)]
+    if wrong:
+        print(f"----- {name}\n{output}", file=sys.stderr, flush=True)
+    return wrong, time.perf_counter() - began
+
+
+def main(folder, *names):
+    folder = Path(folder).resolve()
+    print("| case | what is right | result | seconds |\n|---|---|---|---|", flush=True)
+    right = 0
+    names = names or tuple(CASES)
+    for name in names:
+        wrong, seconds = run(folder, name)
+        right += not wrong
+        told = "; ".join(wrong).replace("|", "\\|")
+        print(f"| {name} | {CASES[name].get('why', '')} | {told or 'right'} | {seconds:.0f} |", flush=True)
+    print(f"\n{right} of {len(names)} cases are right", flush=True)
+    return right == len(names)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(*sys.argv[1:]) else 1)
