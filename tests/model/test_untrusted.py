@@ -11,7 +11,7 @@ from hostile import HOSTILE, keras_file, layer, legacy, model, open_as_kerastl_d
 from keras.src.applications.convnext import LayerScale
 
 from kerastl.errors import UntrustedFile, UserError
-from kerastl.model.untrusted import check_weights, load_untrusted
+from kerastl.model.untrusted import checked_weights, load_untrusted
 from kerastl.schema import ModelSpec
 
 
@@ -68,8 +68,9 @@ def test_an_honest_file_loads(stack, suffix, tmp_path):
     again = load_untrusted(tmp_path / f"x.{suffix}")
     np.testing.assert_allclose(again(images, training=False), whole(images, training=False), rtol=1e-5, atol=1e-6)
     whole.save_weights(tmp_path / "x.weights.h5")
-    check_weights(tmp_path / "x.weights.h5")
-    check_weights(tmp_path / f"x.{suffix}")
+    for name in ("x.weights.h5", f"x.{suffix}"):
+        with checked_weights(tmp_path / name) as copy:
+            whole.load_weights(copy)
 
 
 @pytest.mark.parametrize(
