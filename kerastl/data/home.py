@@ -6,20 +6,17 @@ import time
 from pathlib import Path
 
 from kerastl.files import UNFINISHED, remove
+from kerastl.keras_settings import keras_home
 
 ABOUT = "store.json"  # in each store: what it holds; its time of change is that of the last use
 ABANDONED = 3600  # seconds after which nobody is writing to a file any more
 
 
-def keras_home():
-    """Where Keras keeps weights and datasets: KERAS_HOME, or ~/.keras, or /tmp/.keras where nobody may write at home."""
-    at_home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
-    return Path(os.environ.get("KERAS_HOME", at_home / ".keras")).expanduser()
-
-
 def prepared_home():
-    """Where TensorFlow Datasets keeps what it prepared: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    """Where TensorFlow Datasets keeps what it prepared: TFDS_DATA_DIR, or ~/tensorflow_datasets, or in /tmp where there is no home."""
+    named = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    path = os.path.expanduser(named)  # noqa: PTH111 (without a home folder it stays as it is)
+    return Path("/tmp" + path[1:] if path.startswith("~/") else path)
 
 
 def home():
