@@ -202,9 +202,10 @@ def refuse_links(folder):
 def _strange(entry):
     shown = printable(entry.path)
     if entry.is_symlink():
+        target = printable(str(Path(entry.path).readlink()))
         return (
-            f"{shown}: is a link to {printable(str(Path(entry.path).readlink()))}; inside a folder of runs or exports kerastl neither reads "
-            "nor writes through links. Delete it, or put a copy of what it leads to in its place"
+            f"{shown}: is a link to {target}; inside a folder of runs or exports kerastl neither reads nor writes through links. "
+            "Delete it, or put a copy of what it leads to in its place"
         )
     kind = "a pipe" if stat.S_ISFIFO(entry.stat(follow_symlinks=False).st_mode) else "a device or a socket"
     return f"{shown}: is {kind}; expected files and folders. Delete it"
