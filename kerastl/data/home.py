@@ -35,7 +35,12 @@ def make_room_in(folder, needed, limit, key, keep=frozenset()):
     Returns:
         Why there is no room, or an empty text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder} cannot be made ({error.strerror}; KERAS_HOME names another place)"
+    if not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written to (KERAS_HOME names another place)"
     sweep_up(folder)
     stores = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED)]
     oldest_first = sorted(stores, key=_last_used)
