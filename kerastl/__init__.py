@@ -8,11 +8,13 @@ Importing kerastl imports neither TensorFlow nor Keras; the functions do when th
 """
 
 import importlib
+import sys
 
 # The rooms `train` and `evaluate` are imported first and their names set free: from then on these are the functions of `_LAZY`,
 # whichever module of the rooms is imported.
 from kerastl import evaluate, train
 from kerastl.errors import KerastlError, RecipeError, UserError
+from kerastl.keras_settings import correct_keras, prepare_keras
 from kerastl.recipe import Phase, Recipe, recipe
 from kerastl.recipe import names as recipes
 
@@ -63,7 +65,11 @@ __all__ = [
 def __getattr__(name):
     if name not in _LAZY:
         raise AttributeError(f"module 'kerastl' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    prepare_keras()
+    found = getattr(importlib.import_module(_LAZY[name]), name)
+    if "keras" in sys.modules:
+        correct_keras()
+    return found
 
 
 def __dir__():

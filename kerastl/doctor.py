@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from kerastl.circumstances import versions
 from kerastl.data.home import home, keras_home, prepared_home
-from kerastl.errors import brief
+from kerastl.errors import UserError, brief
 from kerastl.processor import instructions, processor
 from kerastl.schema import CacheBudget
 from kerastl.startup import start_tensorflow
@@ -155,7 +155,7 @@ def as_started(machine):
         import keras
         import tensorflow as tf
     except Exception as error:
-        return {"failed": brief(error), "devices": []}
+        return {"failed": str(error) if isinstance(error, UserError) else brief(error), "devices": []}
     return {
         "failed": None,
         "devices": [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()],

@@ -46,7 +46,7 @@ def launch(workers, arguments, patience=PATIENCE):
 def _start(addresses, place, arguments, log):
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": place}}
     return subprocess.Popen(
-        [sys.executable, "-m", "kerastl.cli", *arguments],
+        [sys.executable, "-m", "kerastl", *arguments],
         env={**os.environ, "TF_CONFIG": json.dumps(config)},
         stdout=log,
         stderr=subprocess.STDOUT if log else None,

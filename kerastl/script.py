@@ -8,6 +8,7 @@ import typer
 
 from kerastl.cli.training import train
 from kerastl.recipe import names
+from kerastl.streams import prepare_streams
 
 CHOSEN = ("recipe", "strategy")  # by the script; the other options are those of `kerastl train`
 
@@ -39,6 +40,7 @@ def train_script(dataset, strategy):
 
     main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
     main.__signature__ = _with_options_of(train, main)
+    prepare_streams()
     try:
         typer.run(main)
     except SystemExit:

@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 
+from kerastl.keras_settings import correct_keras, prepare_keras
+
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
@@ -19,16 +21,22 @@ def start_tensorflow():
 
     Raises:
         ImportError: it cannot be started; what it said on the way is shown.
+        UserError: Keras cannot be set as it has to be; see `correct_keras`.
 
     Example:
         >>> start_tensorflow()  # doctest: +SKIP
         'on the CPU (2 cores); no GPU found'
     """
+    prepare_keras()
     if LEVEL in os.environ:
-        return _devices()
+        told = _devices()
+        correct_keras()
+        return told
     os.environ[LEVEL] = "2"
     with stderr_set_aside():
         told = _devices()
+        import keras  # noqa: F401 (it has notices as well)
+    correct_keras()
     import tensorflow as tf
 
     for logger in (tf.get_logger(), logging.getLogger("absl")):  # in a notebook TensorFlow sets a level of its own
@@ -39,8 +47,13 @@ def start_tensorflow():
 @contextlib.contextmanager
 def stderr_set_aside():
     """Keep back what is written to the error output, from C++ too; it is shown if the block raises."""
-    sys.stderr.flush()
-    real = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        real = os.dup(2)
+    except OSError:  # it is closed: nothing of it can be seen
+        yield
+        return
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:

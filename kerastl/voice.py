@@ -83,7 +83,7 @@ def draws():
 
 
 def on_terminal():
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Bar:

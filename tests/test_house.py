@@ -9,12 +9,15 @@ PACKAGE = Path(__file__).parents[1] / "kerastl"
 # In the order of the path; a room imports from its left only.
 ROOMS = (
     "errors",
+    "text",
+    "keras_settings",
     "strict",
     "schema",
     "recipe",
     "space",
     "files",
     "voice",
+    "streams",
     "processor",
     "data",
     "model",
@@ -33,6 +36,7 @@ ROOMS = (
     "doctor",
     "tables",
     "cli",
+    "__main__",
     "script",
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")

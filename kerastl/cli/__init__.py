@@ -5,7 +5,9 @@ Commands stand in `kerastl --help` in the order in which their modules are impor
 
 from kerastl.cli import before, training, judging, using  # noqa: F401, I001
 from kerastl.cli.options import app
+from kerastl.streams import prepare_streams
 
 
 def main():
-    app()
+    prepare_streams()
+    app(prog_name="kerastl")

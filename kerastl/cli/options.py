@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import platform
 import signal
 import warnings
 from pathlib import Path
@@ -15,12 +16,27 @@ from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.recipe import parse_override
 from kerastl.voice import speaking, tell
 
-NOT_OURS = "This is not a message made for you: --debug shows where it comes from."
+UNEXPECTED = "Unexpected error; rerun with --debug for the traceback."
 
-app = typer.Typer(
-    help="Transfer learning for image classification: recipes in, proven models out.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
+
+
+def _show_version(wanted):
+    if wanted:
+        import kerastl
+
+        typer.echo(f"kerastl {kerastl.__version__}, Python {platform.python_version()}")
+        raise typer.Exit()
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+):
+    """Transfer learning for image classification: recipes in, proven models out."""
+
 
 RecipeName = Annotated[
     str,
@@ -98,7 +114,7 @@ def errors_shown(debug, quiet=False, json_lines=False):
             if debug:
                 raise
             ours = isinstance(error, KerastlError)
-            told = str(error) if ours else f"{type(error).__name__}: {error}\n{NOT_OURS}"
+            told = str(error) if ours else f"{type(error).__name__}: {error}\n{UNEXPECTED}"
             raise _ended("failed", told, "error: ", error.exit_code if ours else 1) from None
 
 

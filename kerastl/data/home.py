@@ -2,24 +2,19 @@
 
 import os
 import shutil
-import time
 from pathlib import Path
 
-from kerastl.files import UNFINISHED, remove
+from kerastl.files import UNFINISHED, sweep_up
+from kerastl.keras_settings import keras_home
 
 ABOUT = "store.json"  # in each store: what it holds; its time of change is that of the last use
-ABANDONED = 3600  # seconds after which nobody is writing to a file any more
-
-
-def keras_home():
-    """Where Keras keeps weights and datasets: KERAS_HOME, or ~/.keras, or /tmp/.keras where nobody may write at home."""
-    at_home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
-    return Path(os.environ.get("KERAS_HOME", at_home / ".keras")).expanduser()
 
 
 def prepared_home():
-    """Where TensorFlow Datasets keeps what it prepared: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    """Where TensorFlow Datasets keeps what it prepared: TFDS_DATA_DIR, or ~/tensorflow_datasets, or in /tmp where there is no home."""
+    named = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    path = os.path.expanduser(named)  # noqa: PTH111 (without a home folder it stays as it is)
+    return Path("/tmp" + path[1:] if path.startswith("~/") else path)
 
 
 def home():
@@ -40,8 +35,13 @@ def make_room_in(folder, needed, limit, key, keep=frozenset()):
     Returns:
         Why there is no room, or an empty text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep_up_abandoned(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder} cannot be made ({error.strerror}; KERAS_HOME names another place)"
+    if not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written to (KERAS_HOME names another place)"
+    sweep_up(folder)
     stores = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED)]
     oldest_first = sorted(stores, key=_last_used)
     sizes = {store: sum(path.stat().st_size for path in store.iterdir()) for store in oldest_first}
@@ -55,14 +55,6 @@ def make_room_in(folder, needed, limit, key, keep=frozenset()):
     if needed > free:
         return f"{folder} has {free:,} bytes left, {needed:,} are needed (KERAS_HOME names another place)"
     return ""
-
-
-def sweep_up_abandoned(folder, pattern=f"{UNFINISHED}*"):
-    """Delete what processes that were killed left unfinished; others may be at work beside this one."""
-    for leftover in folder.glob(pattern):
-        changed = max(path.stat().st_mtime for path in (leftover, *leftover.glob("*")))
-        if time.time() - changed > ABANDONED:
-            remove(leftover)
 
 
 def _last_used(store):

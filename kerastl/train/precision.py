@@ -8,11 +8,13 @@ import hashlib
 import json
 import os
 import time
+import warnings
 
 import keras
 import tensorflow as tf
 
 from kerastl.data.home import home
+from kerastl.errors import KerastlWarning
 from kerastl.files import write_json
 from kerastl.model.fold import fold
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
@@ -133,8 +135,13 @@ def _answers():
 
 
 def _keep(answers):
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    write_json(_file(), answers)
+    try:
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_json(_file(), answers)
+    except OSError as error:
+        remedy = "KERAS_HOME names another place"
+        told = f"{_file()}: cannot be written ({error.strerror}), so precision is measured anew each time; {remedy}"
+        warnings.warn(told, KerastlWarning, stacklevel=4)
 
 
 def _file():
