@@ -98,24 +98,28 @@ def _most_at_once(model, inputs, source):
     graph = getattr(model, "_functional", None) or model
     if not hasattr(
         graph, "_nodes_by_depth"
-    ):  # a Sequential that was never told what it takes: Keras cannot run it either
-        return 0
+    ):  # a Sequential that was never told what it takes, or a class of somebody's
+        raise UntrustedFile(
+            f"{source}: {model.name[:80]!r} is no graph of layers; expected a model with its inputs. {REMEDY}"
+        )
     nodes = [it for depth in sorted(graph._nodes_by_depth, reverse=True) for it in graph._nodes_by_depth[depth]]
     last = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.input_tensors}
     last |= {id(tensor): len(nodes) for tensor in graph.outputs}
     tensors = {id(ours): ours for ours in graph.inputs}
     if inputs:
         tensors = {id(ours): given for ours, given in zip(graph.inputs, inputs, strict=True)}
-    leaving, live = {}, sum(map(_bytes, tensors.values()))
+    anew, leaving, live = bool(inputs), {}, sum(map(_bytes, tensors.values()))
     most = live
     for place, node in enumerate(nodes):
         if not node.operation or node.is_input:
             continue
         given = [tensors[id(tensor)] for tensor in node.input_tensors]
         outputs = node.outputs
-        if inputs:
+        if anew:
             arguments, keywords = node.arguments.fill_in(tensors)
             outputs = keras.tree.flatten(node.operation.compute_output_spec(*arguments, **keywords))
+        if any(None in it.shape for it in outputs):
+            outputs, anew = [_completed(node.operation, given, it, source) for it in outputs], True
         tensors |= {id(ours): found for ours, found in zip(node.outputs, outputs, strict=False)}
         made = sum(map(_bytes, outputs))
         live += made
@@ -131,8 +135,23 @@ def _most_at_once(model, inputs, source):
     return most
 
 
+def _completed(layer, inputs, output, source):
+    """An output whose shape has sides that Keras does not work out, though those of the input are known."""
+    letters, _, after = getattr(layer, "equation", "").replace(" ", "").partition("->")
+    sides = dict(zip(letters.split(",")[0], inputs[0].shape, strict=False)) if "." not in letters else {}
+    shape = [
+        sides.get(letter) if side is None else side for side, letter in zip(output.shape, after, strict=False)
+    ] or [None]
+    if None in shape or len(shape) != len(output.shape):
+        raise UntrustedFile(
+            f"{source}: its layer {layer.name[:80]!r} makes {output.shape} of one image: nobody knows how much that is; "
+            f"expected sizes. {REMEDY}"
+        )
+    return keras.KerasTensor(shape, output.dtype)
+
+
 def _bytes(tensor):
-    return math.prod(side or 1 for side in tensor.shape) * BYTES
+    return math.prod(tensor.shape) * BYTES
 
 
 def _inside(layer, inputs, outputs, source):

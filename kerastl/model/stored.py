@@ -4,6 +4,7 @@ HDF5 believes what a file says: it unpacks a whole chunk to give one number of i
 and gives the same array under as many names as there are. So whatever can multiply is counted here.
 """
 
+import json
 import math
 import os
 import subprocess
@@ -34,17 +35,20 @@ ATTRIBUTES = (h5py.h5t.TypeStringID, h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatI
 MOST_TEXTS = 2**28  # bytes that a list of texts may take, by what is known of it
 MOST_SECONDS = 30
 READ_TEXTS = """
+import json
 import sys
 import h5py
-path, place, name, most = sys.argv[1:]
+path, most = sys.argv[1], int(sys.argv[2])
 try:
     import resource
     now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + 2 * int(most),) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2 * most, now + 2 * most))
 except (ImportError, OSError):
     pass  # no Linux: the time is limited all the same
 with h5py.File(path, "r") as file:
-    sys.exit(sum(map(len, file[place].attrs[name].ravel())) > int(most))
+    for place, name in json.load(sys.stdin):
+        most -= sum(map(len, file[place].attrs[name].ravel()))
+sys.exit(most < 0)
 """
 REMEDY = "Save it again"
 DATASET_RULES = {
@@ -71,9 +75,11 @@ def count_stored(file, source, size):
         UntrustedFile: something leads out of it, or asks for far more than the bytes it has.
     """
     groups, seen, numbers, declared, chunks = [(file, "", 0)], {_address(file)}, 0, 0, 0
-    _check_attributes(file, source, size)
+    lists = _lists(file, source)
     while groups:
         group, inside, deep = groups.pop()
+        if h5py.h5o.get_info(group.id).hdr.mesg.present & PIPELINE:
+            raise UntrustedFile(f"{source}: {inside[-200:]}/ compresses its names; expected plain ones. {REMEDY}")
         if len(seen) + len(group) > MOST_OBJECTS or deep > MOST_DEPTH:
             limits = f"at most {MOST_OBJECTS:,}, and no deeper than {MOST_DEPTH}"
             raise UntrustedFile(
@@ -87,13 +93,13 @@ def count_stored(file, source, size):
                 raise UntrustedFile(f"{here} is a second name of something; expected each under one name. {REMEDY}")
             seen.add(address)
             if isinstance(item, h5py.Group):
-                _check_attributes(item, here, size)
+                lists += _lists(item, here)
                 groups.append((item, name, deep + 1))
                 continue
             for reason, holds in DATASET_RULES.items():
                 if holds(item):
                     raise UntrustedFile(f"{here} {reason}; expected an array of numbers. {REMEDY}")
-            _check_attributes(item, here, size)
+            lists += _lists(item, here)
             numbers += math.prod(item.shape or ())
             declared += math.prod(item.shape or ()) * item.dtype.itemsize
             if declared > EXPANSION * size + SLACK:
@@ -107,6 +113,7 @@ def count_stored(file, source, size):
                 raise UntrustedFile(
                     f"{here} is stored in {chunks:,} chunks; expected at most {MOST_CHUNKS:,}. {REMEDY}"
                 )
+    _check_lists(lists, file.filename, source, size)
     return numbers
 
 
@@ -141,34 +148,38 @@ def _linked(group, key, here):
     link = group.get(key, getlink=True)
     if not isinstance(link, h5py.HardLink):
         raise UntrustedFile(f"{here} is an HDF5 {type(link).__name__}; expected what it points to. {REMEDY}")
-    item = group[key]
-    if isinstance(item, h5py.Group) and h5py.h5o.get_info(item.id).hdr.mesg.present & PIPELINE:
-        raise UntrustedFile(f"{here} is a group whose names are compressed; expected plain ones. {REMEDY}")
-    return item
+    return group[key]
 
 
-def _check_attributes(item, here, size):
-    """Refuse what is no text or number, and a list that names an array twice."""
-    count = h5py.h5a.get_num_attrs(item.id)
+def _lists(item, here):
+    """The attributes of something that are lists of names; what is no text or number is refused."""
+    count, found = h5py.h5a.get_num_attrs(item.id), []
     if count > MOST_ATTRIBUTES:
         raise UntrustedFile(f"{here} has {count:,} attributes; expected at most {MOST_ATTRIBUTES:,}. {REMEDY}")
-    names = []
     for number in range(count):
         attribute = h5py.h5a.open(item.id, index=number)
         name, kind = attribute.name.decode("utf-8", "replace"), attribute.get_type()
         told = f"{here}: its attribute {name[:80]!r}"
         if not isinstance(kind, ATTRIBUTES):
             raise UntrustedFile(f"{told} is no text and no number; expected one of them. {REMEDY}")
-        if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str() and attribute.shape:
-            _check_texts(item, name, math.prod(attribute.shape) * size, told)
         if name.startswith(LISTS):
-            names += _names(item.attrs[name], told)
-    for name in names:
-        if "\0" in name or {".", ".."} & set(name.split("/")) or len(name) > MOST_NAME:
-            raise UntrustedFile(f"{here} names an array {name[:80]!r}; expected a plain name. {REMEDY}")
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise UntrustedFile(f"{here} names {twice[:80]!r} twice; expected each array once. {REMEDY}")
+            found.append(name)
+        elif isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str() and attribute.shape:
+            raise UntrustedFile(f"{told} is a list of texts; expected one text. {REMEDY}")
+    return [(item, here, found)] if found else []
+
+
+def _check_lists(lists, path, source, size):
+    """Refuse lists that name an array twice, or something else than an array."""
+    _check_texts([(item, name) for item, _, found in lists for name in found], path, source, size)
+    for item, here, found in lists:
+        names = [each for name in found for each in _names(item.attrs[name], f"{here}: its attribute {name[:80]!r}")]
+        for name in names:
+            if "\0" in name or {".", ".."} & set(name.split("/")) or len(name) > MOST_NAME:
+                raise UntrustedFile(f"{here} names an array {name[:80]!r}; expected a plain name. {REMEDY}")
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise UntrustedFile(f"{here} names {twice[:80]!r} twice; expected each array once. {REMEDY}")
 
 
 def _names(listed, told):
@@ -179,27 +190,26 @@ def _names(listed, told):
     return [it.decode("utf-8", "replace") if isinstance(it, bytes) else str(it) for it in listed]
 
 
-def _check_texts(item, name, most, told):
+def _check_texts(lists, path, source, size):
     """Texts of any length are pointers, of which thousands may point to the same megabyte, and none tells its length before.
 
     Where they could be too much for this process, another one reads them, which may end.
     """
+    most = sum(math.prod(h5py.h5a.open(item.id, name.encode()).shape) * size for item, name in lists)
     if most <= MOST_TEXTS:
         return
-    command = [sys.executable, "-P", "-c", READ_TEXTS, item.file.filename, item.name, name, str(MOST_TEXTS)]
+    asked = json.dumps([[item.name, name] for item, name in lists]).encode("ascii")
+    command = [sys.executable, "-P", "-c", READ_TEXTS, str(path), str(MOST_TEXTS)]
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each of its threads would ask for memory of its own
     try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            capture_output=True,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
-        bad = done.returncode
+        done = subprocess.run(command, input=asked, env=alone, capture_output=True, timeout=MOST_SECONDS, check=False)
+        fits = done.returncode == 0
     except subprocess.TimeoutExpired:
-        bad = True
-    if bad:
-        raise UntrustedFile(f"{told} has texts of more than {MOST_TEXTS:,} bytes together; expected names. {REMEDY}")
+        fits = False
+    if not fits:
+        raise UntrustedFile(
+            f"{source}: its lists of names cannot be read within {MOST_TEXTS:,} bytes; expected names. {REMEDY}"
+        )
 
 
 def _check_chunks(item, here, size):
