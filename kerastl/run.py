@@ -22,7 +22,7 @@ from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline, judge_splits
-from kerastl.files import disk_told, locked, sweep_up, write_json, write_text
+from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
@@ -91,6 +91,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     check_trackers(spec)
     check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    refuse_links(folder)
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
@@ -203,6 +204,7 @@ def judge_again(folder, split="test"):
         UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
     """
     folder = Path(folder)
+    refuse_links(folder)
     if not (folder / "model.keras").is_file():
         raise UserError(f"{folder}: no finished run; expected a folder with recipe.toml and model.keras")
     spec = recipe(folder / "recipe.toml")

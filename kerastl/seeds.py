@@ -13,7 +13,7 @@ from kerastl.errors import UserError
 from kerastl.evaluate.compare import SEEDS
 from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import mean_interval
-from kerastl.files import disk_told, locked, write_json, write_text
+from kerastl.files import disk_told, locked, refuse_links, write_json, write_text
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import differences
 from kerastl.run import train
@@ -92,6 +92,7 @@ def seeds_begun(folder):
 
 def _begin(folder, spec, specs, resume):
     """Say in the folder whose seeds these are, or see that they are this recipe's."""
+    refuse_links(folder)
     with disk_told(folder), locked(folder):
         ours = resume and (folder / SEEDS).exists()
         others = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {RECIPE, SEEDS}

@@ -13,7 +13,7 @@ from kerastl import strict
 from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate.plots import draw_sweep
 from kerastl.evaluate.verdict import headline
-from kerastl.files import disk_told, locked, write_json
+from kerastl.files import disk_told, locked, refuse_links, write_json
 from kerastl.recipe import Recipe, override, recipe
 from kerastl.resume import finished
 from kerastl.run import Run, train
@@ -109,6 +109,7 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None, progress=N
 
 def _begin(folder, about):
     """Say in the folder what the sweep is about, or see that it is this one."""
+    refuse_links(folder)
     with locked(folder, wait=WAIT):
         if (folder / ABOUT).exists():
             before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))

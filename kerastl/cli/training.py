@@ -22,6 +22,7 @@ from kerastl.cli.options import (
     resolved,
 )
 from kerastl.errors import RecipeError, UserError
+from kerastl.files import refuse_links
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_run, print_seeds, print_sweep
@@ -136,6 +137,7 @@ def recipe_of(run):
         raise RecipeError(
             "found no RECIPE; expected a name (see `kerastl recipes`), the path of a TOML file, or --resume RUN"
         )
+    refuse_links(run)
     if not (run / "recipe.toml").is_file():
         raise UserError(f"{run}: holds no run; expected a folder with a recipe.toml, as kerastl train writes it")
     return run / "recipe.toml"

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import time
 from pathlib import Path
 
-from kerastl.files import UNFINISHED, remove
+from kerastl.files import UNFINISHED, sweep_up
 from kerastl.keras_settings import keras_home
 
 ABOUT = "store.json"  # in each store: what it holds; its time of change is that of the last use
-ABANDONED = 3600  # seconds after which nobody is writing to a file any more
 
 
 def prepared_home():
@@ -43,7 +41,7 @@ def make_room_in(folder, needed, limit, key, keep=frozenset()):
         return f"{folder} cannot be made ({error.strerror}; KERAS_HOME names another place)"
     if not os.access(folder, os.W_OK):
         return f"{folder} cannot be written to (KERAS_HOME names another place)"
-    sweep_up_abandoned(folder)
+    sweep_up(folder)
     stores = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(UNFINISHED)]
     oldest_first = sorted(stores, key=_last_used)
     sizes = {store: sum(path.stat().st_size for path in store.iterdir()) for store in oldest_first}
@@ -57,14 +55,6 @@ def make_room_in(folder, needed, limit, key, keep=frozenset()):
     if needed > free:
         return f"{folder} has {free:,} bytes left, {needed:,} are needed (KERAS_HOME names another place)"
     return ""
-
-
-def sweep_up_abandoned(folder, pattern=f"{UNFINISHED}*"):
-    """Delete what processes that were killed left unfinished; others may be at work beside this one."""
-    for leftover in folder.glob(pattern):
-        changed = max(path.stat().st_mtime for path in (leftover, *leftover.glob("*")))
-        if time.time() - changed > ABANDONED:
-            remove(leftover)
 
 
 def _last_used(store):

@@ -17,7 +17,7 @@ from kerastl.deploy.labels import LABELS
 from kerastl.deploy.signatures import Source
 from kerastl.errors import ExportError, KerastlWarning, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
-from kerastl.files import locked, sweep_up, whole, write_json
+from kerastl.files import locked, refuse_links, sweep_up, whole, write_json
 from kerastl.model.graph import digest_of_weights
 from kerastl.train.progress import Bar
 
@@ -58,6 +58,7 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
     """
     check_formats(formats)
     folder, samples = Path(folder), np.asarray(images, np.float32)
+    refuse_links(folder)
     expected, inside = model.predict(samples, verbose=0), labels.get("temperature", 1.0) if temperature else 1.0
     if inside != 1.0:
         model, expected = tempered(model, inside), with_temperature(expected, inside)

@@ -11,7 +11,7 @@ from kerastl.deploy.export import export
 from kerastl.deploy.formats import check_formats
 from kerastl.deploy.labels import LABELS
 from kerastl.errors import UserError
-from kerastl.files import disk_told
+from kerastl.files import disk_told, refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
 
@@ -41,6 +41,7 @@ def export_run(folder, formats=None, out=None, temperature=None):
         0.0022
     """
     folder = Path(folder)
+    refuse_links(folder)
     needed = ("model.keras", "recipe.toml", "metrics.json", LABELS)
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise UserError(f"{folder}: no finished run, as it has no {missing[0]}; expected {', '.join(needed)}")

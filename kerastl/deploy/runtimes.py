@@ -12,6 +12,7 @@ import numpy as np
 from kerastl.deploy.labels import LABELS, labels_inside
 from kerastl.errors import MissingExtra, MissingWeights, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
+from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 
 
@@ -123,6 +124,8 @@ def _model_in(path):
     """The model of a folder of models: the one that says most of itself."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; expected a model")
+    if (path / "recipe.toml").exists():  # a run folder, which may be a stranger's
+        refuse_links(path)
     if path.is_dir() and not _is_saved_model(path):
         found = [path / name for name in FILES if (path / name).exists()]
         if not found:

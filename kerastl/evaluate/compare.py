@@ -12,6 +12,7 @@ from kerastl.errors import UserError
 from kerastl.evaluate.metrics import shown, shown_spread
 from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import holm, mcnemar, mean_interval, welch
+from kerastl.files import refuse_links
 from kerastl.recipe import OWN_PHASES
 from kerastl.train.history import read_history
 
@@ -173,9 +174,8 @@ def read_metrics(folder):
     Raises:
         UserError: there is none, or it is not JSON.
     """
-    path = Path(folder) / "metrics.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(
             f"{folder}: no finished run ({error}); expected the folder of a run, with metrics.json in it"
@@ -192,8 +192,8 @@ def _label(run, runs):
 
 
 def _read(name, folder):
-    seeds = (folder / SEEDS).is_file()
-    folders = [folder]
+    refuse_links(folder)
+    seeds, folders = (folder / SEEDS).is_file(), [folder]
     if seeds:
         try:
             folders = [folder / run for run in json.loads((folder / SEEDS).read_text(encoding="utf-8"))["runs"]]

@@ -11,6 +11,7 @@ from kerastl.evaluate import figures, pictures
 from kerastl.evaluate.compare import read_metrics
 from kerastl.evaluate.page import number, render
 from kerastl.evaluate.statistics import accuracy_interval
+from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
 from kerastl.train.history import read_history
@@ -48,6 +49,7 @@ def report(run, data=None, model=None):
         PosixPath('runs/first/report.html')
     """
     folder = Path(run)
+    refuse_links(folder)
     metrics, spec = read_metrics(folder), recipe(folder / "recipe.toml")
     baseline = folder / "baseline"
     rows = read_history(folder / "history.csv")

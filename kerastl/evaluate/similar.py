@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerastl.data.images import Images
 from kerastl.data.load import load
 from kerastl.errors import KerastlError, UserError
+from kerastl.files import refuse_links
 from kerastl.model.cut import made_by, tensors
 from kerastl.model.graph import FEATURES
 from kerastl.recipe import recipe
@@ -92,6 +93,7 @@ def open_lookalikes(model, run):
         UserError: no run there, images of another size than the model takes, or a model without features.
         KerastlError: there is no room for the features.
     """
+    refuse_links(run)
     file = Path(run) / "recipe.toml"
     if not file.is_file():
         raise UserError(f"{run}: holds no run; expected a folder with a recipe.toml, as kerastl train writes it")

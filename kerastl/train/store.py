@@ -16,9 +16,9 @@ import ml_dtypes
 import numpy as np
 
 from kerastl.data.decode import DIGEST
-from kerastl.data.home import ABOUT, home, make_room_in, sweep_up_abandoned
+from kerastl.data.home import ABOUT, home, make_room_in
 from kerastl.errors import KerastlWarning
-from kerastl.files import write_json
+from kerastl.files import own_folder, sweep_up, write_json
 
 # numpy's file format has no bfloat16; its bits are stored as whole numbers.
 STORED_AS = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
@@ -102,7 +102,7 @@ class Store:
         """Make the folder, and say in it what it holds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / ABOUT, self.about)
-        sweep_up_abandoned(self.folder, "*.writing")
+        sweep_up(self.folder)
 
     def write(self, digests, values):
         """Add a shard, in one move.
@@ -113,11 +113,11 @@ class Store:
         """
         shard = np.empty(len(digests), self.row)
         shard["digest"], shard["value"] = digests, values.view(STORED_AS[self.dtype])
-        temporary = self.folder / f"{os.getpid()}.writing"
-        with temporary.open("wb") as file:
-            np.lib.format.write_array(file, shard)
-        path = self.folder / f"{bytes(digests[0]).hex()}-{_checksum(temporary):08x}.npy"
-        temporary.replace(path)
+        with own_folder(self.folder) as own:
+            with (own / "shard").open("wb") as file:
+                np.lib.format.write_array(file, shard)
+            path = self.folder / f"{bytes(digests[0]).hex()}-{_checksum(own / 'shard'):08x}.npy"
+            (own / "shard").replace(path)
         _verified[path] = _state(path)
         self._add(np.load(path, mmap_mode="r"))
 

@@ -2,15 +2,14 @@
 
 import os
 import runpy
-import time
 from pathlib import Path
 
 import pytest
 from keras.src.backend import config
 from tensorflow_datasets.core import constants
 
-from kerastl.data.home import ABANDONED, ABOUT, home, keras_home, make_room_in, prepared_home
-from kerastl.files import UNFINISHED
+from kerastl.data.home import ABOUT, home, keras_home, make_room_in, prepared_home
+from kerastl.files import LOCK, UNFINISHED, own_folder
 
 
 @pytest.fixture
@@ -76,15 +75,13 @@ def test_what_can_never_fit_deletes_nothing(stores):
     assert left(stores) == list("abc")
 
 
-def test_what_another_process_writes_is_left_alone_until_it_is_abandoned(stores):
-    writing = stores / f"{UNFINISHED}4711-d"
-    writing.mkdir()
-    (writing / "rows").write_bytes(bytes(9000))
-    assert make_room_in(stores, 3000, 3000, "x") == "" and left(stores) == [writing.name]
-    then = time.time() - ABANDONED - 1
-    os.utime(writing, (then, then))
-    make_room_in(stores, 0, 3000, "x")
-    assert left(stores) == [writing.name], "the file within was just written to"
-    os.utime(writing / "rows", (then, then))
-    make_room_in(stores, 0, 3000, "x")
+def test_what_a_living_process_writes_is_left_alone(stores):
+    with own_folder(stores) as writing:
+        (writing / "rows").write_bytes(bytes(9000))
+        assert make_room_in(stores, 3000, 3000, "x") == "" and left(stores) == [writing.name]
+        (stores / f"{UNFINISHED}killed").mkdir()
+        (stores / f"{UNFINISHED}killed" / LOCK).touch()
+        (stores / f"{UNFINISHED}killed" / "rows").write_bytes(bytes(9000))
+        make_room_in(stores, 0, 3000, "x")
+        assert left(stores) == [writing.name]
     assert left(stores) == []

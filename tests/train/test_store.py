@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kerastl.errors import KerastlWarning
+from kerastl.files import UNFINISHED
 from kerastl.schema import CacheBudget
 from kerastl.train import store as rooms
 from kerastl.train.store import Store, make_room, root
@@ -87,7 +88,8 @@ def test_a_damaged_shard_is_never_read(damage, forget):
 
 def test_a_file_left_by_a_killed_writer_is_not_a_shard(forget):
     store = filled("a", range(5))
-    (store.folder / "4711.writing").write_bytes(b"half")
+    (store.folder / f"{UNFINISHED}4711").mkdir()
+    (store.folder / f"{UNFINISHED}4711" / "shard").write_bytes(b"half")
     assert Store({"what": "a"}, (2,), "float32").missing(digests(range(5))).tolist() == []
 
 
