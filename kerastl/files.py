@@ -287,9 +287,8 @@ def of_the_system(error, place=""):
         >>> of_the_system(OSError(errno.ENAMETOOLONG, "File name too long", "nnn"))
         'nnn: File name too long; name a shorter one'
     """
-    return (
-        f"{_meant(error.filename or place)}: {error.strerror or error}; {REMEDIES.get(error.errno, 'look at the disk')}"
-    )
+    where = f"{_meant(error.filename or place)}: " if error.filename or str(place) else ""
+    return f"{where}{error.strerror or error}; {REMEDIES.get(error.errno, 'look at the disk')}"
 
 
 def _meant(name):

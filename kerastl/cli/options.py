@@ -115,7 +115,7 @@ def errors_shown(debug, quiet=False, json_lines=False):
             if debug:
                 raise
             ours = isinstance(error, KerastlError)
-            if isinstance(error, OSError) and error.filename:
+            if isinstance(error, OSError) and error.strerror:
                 told = of_the_system(error)
             else:
                 told = str(error) if ours else f"{type(error).__name__}: {error}\n{UNEXPECTED}"
