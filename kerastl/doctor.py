@@ -31,7 +31,6 @@ PLACES = (
 )
 LITTLE_DISK = 1e9  # bytes: a ResNet-50 in training, its state and its exports
 TELLING = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")  # instruction sets that decide how fast
-SETTINGS = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}  # of Keras, all needed
 PROBED = {"network": "ResNet50", "image_size": 64, "batch": 32, "precision": "float32"}
 
 
@@ -152,7 +151,6 @@ def as_started(machine):
         return {"failed": "the processor has no AVX", "devices": []}
     try:
         start_tensorflow()
-        import keras
         import tensorflow as tf
     except Exception as error:
         return {"failed": str(error) if isinstance(error, UserError) else brief(error), "devices": []}
@@ -160,7 +158,6 @@ def as_started(machine):
         "failed": None,
         "devices": [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()],
         "built_with_cuda": tf.test.is_built_with_cuda(),
-        **{name: getattr(keras.config, name)() for name in SETTINGS},
     }
 
 
@@ -233,19 +230,7 @@ def _tensorflow_starts(found):
 def _start_remedy(found):
     if _lacks_avx(found["machine"]):
         return "use a machine with AVX, which TensorFlow's wheels are made for"
-    if os.environ.get("KERAS_BACKEND", SETTINGS["backend"]) != SETTINGS["backend"]:
-        return f"unset KERAS_BACKEND: kerastl needs {SETTINGS['backend']}"
     return "mend what is named here, or begin with a new environment: python -m venv"
-
-
-def _keras_is_set_right(found):
-    for name, wanted in SETTINGS.items():
-        there = found["tensorflow"].get(name, wanted)
-        if there != wanted:
-            yield (
-                f"Keras' {name} is {there}; kerastl needs {wanted}",
-                f"correct it in {keras_home() / 'keras.json'}" + ", and unset KERAS_BACKEND" * (name == "backend"),
-            )
 
 
 def _gpus_are_seen(found):
@@ -282,4 +267,4 @@ def _memory_is_enough(found):
         )
 
 
-RULES = (_packages_fit, _tensorflow_starts, _keras_is_set_right, _gpus_are_seen, _places_are_fit, _memory_is_enough)
+RULES = (_packages_fit, _tensorflow_starts, _gpus_are_seen, _places_are_fit, _memory_is_enough)

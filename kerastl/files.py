@@ -27,6 +27,9 @@ JUST_BEGUN = 60  # seconds in which a folder that has no lock yet may get one
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a folder that may be written to (--out)"),
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ENOENT: "make the folder it should be in, or name another one",
+    errno.ELOOP: "links lead in a circle: name the real file",
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder is needed: name another one (--out)"),
 }
 
@@ -267,11 +270,25 @@ def disk_told(folder):
     try:
         yield
     except OSError as error:
-        remedy = REMEDIES.get(error.errno, "look at the disk")
         raise KerastlError(
-            f"{_meant(error.filename or folder)}: {error.strerror or error}; {remedy}. What was written before is whole; if a run "
-            f"was begun, kerastl train --resume {folder} goes on with it"
+            f"{of_the_system(error, folder)}. What was written before is whole; if a run was begun, kerastl train --resume "
+            f"{folder} goes on with it"
         ) from error
+
+
+def of_the_system(error, place=""):
+    """What the system refuses, as a sentence: where, what, and the remedy.
+
+    Args:
+        error: an OSError.
+        place: for an error that names no file.
+
+    Example:
+        >>> of_the_system(OSError(errno.ENAMETOOLONG, "File name too long", "nnn"))
+        'nnn: File name too long; name a shorter one'
+    """
+    where = f"{_meant(error.filename or place)}: " if error.filename or str(place) else ""
+    return f"{where}{error.strerror or error}; {REMEDIES.get(error.errno, 'look at the disk')}"
 
 
 def _meant(name):

@@ -50,11 +50,11 @@ def stderr_set_aside():
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
-        real = os.dup(2)
-    except OSError:  # it is closed: nothing of it can be seen
+        real, aside = os.dup(2), tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+    except OSError:  # it is closed, so that nothing of it can be seen; or there is no place for what is set aside
         yield
         return
-    with tempfile.TemporaryFile() as aside:
+    with aside:
         os.dup2(aside.fileno(), 2)
         try:
             yield

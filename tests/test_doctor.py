@@ -25,7 +25,7 @@ SOUND = {
         "memory": 16e9,
         "nvidia": {"devices": ["NVIDIA T4, 15360 MiB, 550.54"], "failed": None},
     },
-    "tensorflow": {"failed": None, "devices": ["CPU:0", "GPU:0"], **doctor.SETTINGS},
+    "tensorflow": {"failed": None, "devices": ["CPU:0", "GPU:0"]},
     "places": [
         {"what": "runs", "path": "/runs", "moved_by": "--out", "bytes": 1, "free": 5e9, "unwritable": None},
     ],
@@ -59,20 +59,7 @@ RULES = {
         "cannot be started: the processor has no AVX",
         "use a machine with AVX",
     ),
-    "another backend that is missing": (
-        ill(tensorflow__failed="ModuleNotFoundError: No module named 'jax'"),
-        {"KERAS_BACKEND": "jax"},
-        "No module named 'jax'",
-        "unset KERAS_BACKEND",
-    ),
     "a broken installation": (ill(tensorflow__failed="ImportError: x"), {}, "ImportError: x", "a new environment"),
-    "another backend": (ill(tensorflow__backend="torch"), {}, "Keras' backend is torch", "unset KERAS_BACKEND"),
-    "another format": (
-        ill(tensorflow__image_data_format="channels_first"),
-        {},
-        "kerastl needs channels_last",
-        "keras.json",
-    ),
     "a GPU without its libraries": (
         ill(tensorflow__devices=["CPU:0"]),
         {},
@@ -114,8 +101,7 @@ def problems(found):
 @pytest.mark.parametrize("name", RULES)
 def test_what_is_wrong_is_one_problem_with_its_remedy(name, monkeypatch):
     found, variables, problem, remedy = RULES[name]
-    for variable in ("KERAS_BACKEND", "CUDA_VISIBLE_DEVICES"):
-        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     (pair,) = problems(found)

@@ -26,7 +26,7 @@ def test_a_cache_that_cannot_be_written_names_what_moves_it(home_of_stone, photo
     from kerastl.schema import DataSpec
 
     folder = photos({"cat": 12, "dog": 12})
-    with pytest.raises(UserError, match='data.cache = "disk": .*KERAS_HOME names another place'):
+    with pytest.raises(UserError, match=r'data.cache = "disk": .*KERAS_HOME names another place'):
         load(DataSpec(f"folder:{folder}", cache="disk"), 16)
 
 

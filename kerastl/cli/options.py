@@ -13,6 +13,7 @@ import typer
 from kerastl import recipe as read_recipe
 from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning, UserError
+from kerastl.files import of_the_system
 from kerastl.recipe import parse_override
 from kerastl.voice import speaking, tell
 
@@ -114,7 +115,10 @@ def errors_shown(debug, quiet=False, json_lines=False):
             if debug:
                 raise
             ours = isinstance(error, KerastlError)
-            told = str(error) if ours else f"{type(error).__name__}: {error}\n{UNEXPECTED}"
+            if isinstance(error, OSError) and error.strerror:
+                told = of_the_system(error)
+            else:
+                told = str(error) if ours else f"{type(error).__name__}: {error}\n{UNEXPECTED}"
             raise _ended("failed", told, "error: ", error.exit_code if ours else 1) from None
 
 
