@@ -260,9 +260,12 @@ def _parse(text, path):
         raise UntrustedFile(
             f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"
         )
-    unread = ("compile_config",) if path.suffix == ".keras" else ()
     with _reading(path, "the JSON of a model's config"):
-        return {key: value for key, value in json.loads(text).items() if key not in unread}
+        return dict(json.loads(text, object_hook=_uncompiled if path.suffix == ".keras" else None).items())
+
+
+def _uncompiled(table):
+    return {**table, "compile_config": None} if "compile_config" in table else table
 
 
 def _check_sizes(config, path, side, stored):
