@@ -370,7 +370,7 @@ BOMBS = {
     "a model_config that is an array": (config_of(np.arange(5)), r"its model_config is an array of shape \(5,\)"),
     "a model_config that is a number": (config_of(7), "its model_config is int64; expected text"),
     "a model_config without a letter": (config_of(""), "cannot be read as the JSON of a model's config"),
-    "a model_config that is a list": (config_of("[]"), "cannot be read as the JSON of a model's config"),
+    "a model_config that is a list": (config_of("[]"), "its config is list in JSON; expected a table"),
     "a model_config that is not UTF-8": (config_of(np.bytes_(b"\xff\xfe")), "cannot be read as HDF5.*UnicodeDecode"),
     # JSON: small text, large in memory
     "600,000 lists": (keras_file(LISTS), r"a config of [\d,]+ tables, lists and values; expected at most 500,000"),
@@ -392,7 +392,10 @@ BOMBS = {
     "3,000 layers in reverse": (backwards(3_000), "of its layers stand before the one they are called on"),
     "a Sequential of 400 layers": (sequential(400), r"layers are called 80,\d+ times; expected at most 20,000"),
     "Sequentials in Sequentials": (sequential(3, inside=18), r"layers are called [\d,]{9,} times; expected at most"),
-    "a layer that is connected to nothing": (loose, r"its layers ask for 8,589,[\d,]+ variables, the file stores 10 numbers"),
+    "a layer that is connected to nothing": (
+        loose,
+        r"its layers ask for 8,589,[\d,]+ variables, the file stores 10 numbers",
+    ),
     "a metric of 10^8 thresholds": (
         with_layer("Activation", {"activation": {"module": "keras.metrics", "class_name": "AUC", "config": AUC}}),
         r"found keras\.metrics\.AUC, which is no layer",

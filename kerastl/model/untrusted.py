@@ -261,7 +261,10 @@ def _parse(text, path):
             f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"
         )
     with _reading(path, "the JSON of a model's config"):
-        return dict(json.loads(text, object_hook=_uncompiled if path.suffix == ".keras" else None).items())
+        config = json.loads(text, object_hook=_uncompiled if path.suffix == ".keras" else None)
+    if not isinstance(config, dict):
+        raise UntrustedFile(f"{path}: its config is {type(config).__name__} in JSON; expected a table. Save it again")
+    return config
 
 
 def _uncompiled(table):
