@@ -434,6 +434,10 @@ BOMBS = {
         op("numpy", "Split", indices_or_sections=10**7, axis=1),
         "found indices_or_sections = 10,000,000; expected at most 1,000",
     ),
+    "33 million tiles of an image": (
+        one("ContrastLimitedAdaptiveHistogramEqualization", tile_grid_size=[2**25, 8]),
+        "found tile_grid_size = 33,554,432; expected at most 64",
+    ),
     "patches by an identity of 10^10": (
         op("image", "ExtractPatches", size=[224, 224], data_format="channels_last"),
         r"found keras\.src\.ops\.image\.ExtractPatches, an operation that is not known to stay",

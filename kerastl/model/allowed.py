@@ -76,7 +76,8 @@ PLAIN = {
 DTYPES = {"bool", "bfloat16", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64))}
 FILE_KEYS = {"vocabulary", "idf_weights"}  # the lookup layers read a file where this is a path
 FREE_NUMBERS = {"seed", "salt", "shared_object_id"}  # of any size; nothing is as large as they are
-MOST = {"indices_or_sections": 1_000, "sections": 1_000}  # where as many things are made as the number says
+# Where as many things are made as the number says.
+MOST = {"indices_or_sections": 1_000, "sections": 1_000, "tile_grid_size": 64, "bins": 4_096}
 LONG = {"mean", "variance", "bin_boundaries", "value"}  # lists of numbers that may have more than 1,000
 MOST_LIST = 1_000
 MOST_LETTERS = 10_000  # of a text
