@@ -29,21 +29,28 @@ def _elsewhere():
 try:
     with _elsewhere():
         import matplotlib
+        from matplotlib.figure import Figure
+        from matplotlib.font_manager import findSystemFonts, fontManager
+        from matplotlib.ft2font import FT2Font
+        from matplotlib.text import Text
+        from matplotlib.ticker import FixedFormatter
 except (ValueError, OSError) as error:  # MPLBACKEND or MATPLOTLIBRC hold what it does not know
     told = f"matplotlib cannot be started ({brief(error)}); correct MPLBACKEND and MATPLOTLIBRC, or unset them"
     raise UserError(told) from None
-
-from matplotlib.figure import Figure
-from matplotlib.font_manager import findSystemFonts, fontManager
-from matplotlib.ft2font import FT2Font
-from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
 
 __all__ = ["Figure", "Text", "drawn", "fonts_for", "matplotlib", "save", "style"]
 OWN_FONT = "DejaVu Sans"
 # Fonts that are tried last: of boxes, and of coloured bitmaps, which matplotlib cannot draw.
 NO_FONTS = ("Last Resort", "Emoji", "Unifont")
-OF_THE_PROCESS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "date.epoch", "docstring.hardcopy"}
+OF_THE_PROCESS = {
+    "backend",
+    "backend_fallback",
+    "interactive",
+    "toolbar",
+    "timezone",
+    "date.epoch",
+    "docstring.hardcopy",
+}
 STYLE = {
     **{key: matplotlib.rcParamsDefault[key] for key in matplotlib.rcParamsDefault if key not in OF_THE_PROCESS},
     "text.parse_math": False,

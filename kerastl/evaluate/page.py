@@ -89,7 +89,8 @@ def render(template, path, **values):
     pages = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    write_text(path, pages.get_template(template).render(number=number, colours=COLOURS, **values) + "\n")
+    text = pages.get_template(template).render(number=number, colours=COLOURS, **values)
+    write_text(path, printable(text, lines=True) + "\n")  # names may hold what acts, hides or reorders letters
 
 
 def number(value, form="decimals", key=None):
