@@ -101,7 +101,7 @@ CASES = {
     "people/dollar_class": {
         "why": "trained, drawn, reported",
         "expect": ["rc=0", "report\\.html"],
-        "never": ["rror"],
+        "never": ["^error: ", "Error:"],
     },
     "people/exports_of_another_run_replaced": {},
     "people/from_another_folder": {},
@@ -126,12 +126,12 @@ CASES = {
     "people/no_right_answer": {
         "why": "no right answer is a score",
         "expect": ["rc=0", "run/report\\.html"],
-        "never": ["rror"],
+        "never": ["^error: ", "Error:"],
     },
     "people/non_utf8_names": {
         "why": "trained; JSON is written",
         "expect": ["(rc=0[\\s\\S]*){2}"],
-        "never": ["rror"],
+        "never": ["^error: ", "Error:"],
     },
     "people/onnx_uint8_half_or_batch_of_one": {},
     "people/own_model_as_backbone": {},
