@@ -176,7 +176,7 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
         exports = _exports_of(spec) if score_test else None
         if exports:
-            parts = Parts(metrics.get("failed", {}))
+            parts, metrics["exports"] = Parts(metrics.get("failed", {})), {}
             with parts.alone("exports"):
                 metrics["exports"] = _export(model, data, labels, metrics, spec, parts)
                 tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))

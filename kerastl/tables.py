@@ -112,7 +112,7 @@ def print_run(run):
         say(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     first = "report.html, " if run.recipe.evaluate.report else ""
     say(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} ({first}metrics.json, ...)")
-    if run.exports:
+    if run.exports and run.metrics["exports"]:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         say(f"exports: {run.exports} ({files}, labels.json)")
 
