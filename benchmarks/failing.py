@@ -113,7 +113,10 @@ CASES = {
         "why": "a font that has the letters, or a sentence and their numbers",
         "expect": ["both classes are the same box"],
     },
-    "people/class_named_train_or_test": {},
+    "people/class_named_train_or_test": {
+        "why": "data.splits = none is offered",
+        "expect": ['(data\\.splits = "none"[\\s\\S]*){2}'],
+    },
     "people/console_cp1252": {
         "why": "letters that the console lacks are escapes",
         "expect": ["(rc=0[\\s\\S]*){4}"],
@@ -139,7 +142,11 @@ CASES = {
         "why": "both answer",
         "expect": ["Usage: kerastl ", "^kerastl \\d"],
     },
-    "people/nas_thumbnails": {},
+    "people/nas_thumbnails": {
+        "why": "folders of a system are no classes",
+        "expect": ["(usable as it is|dog +\\d+)", "exact duplicates: none|duplicates: none|usable"],
+        "never": ["@eaDir"],
+    },
     "people/no_home": {
         "why": "trains, and doctor answers",
         "expect": ["rc=0", "nothing wrong was found|problem:"],
@@ -161,7 +168,11 @@ CASES = {
     "people/recipe_text": {},
     "people/saved_model_uint8_or_two_outputs": {},
     "people/small_messages": {},
-    "people/split_names_silently_classes": {},
+    "people/split_names_silently_classes": {
+        "why": "splits, whatever their names",
+        "expect": ["(usable as it is[\\s\\S]*){3}", "test +16"],
+        "never": ["^ Train ", "^ seg_train ", "^ training_set "],
+    },
     "people/tflite_int8": {},
 }
 

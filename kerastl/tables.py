@@ -1,5 +1,6 @@
 """What the command line prints: tables, what a check or the doctor found, and the end of a run."""
 
+from kerastl.errors import shortened
 from kerastl.text import printable
 from kerastl.voice import say
 
@@ -43,6 +44,8 @@ def print_check(found):
     ):
         rows = [(*it["files"], " / ".join(it[key]), it["kind"]) for it in found["pairs"] if len(set(it[key])) > 1]
         print_first(title, (title, "", key, "duplicate"), rows)
+    for sentence in shortened(found["left_out"]):
+        say(f"left out or taken together: {sentence}")
     for sentence in found["refused"]:
         say(f"training would refuse it: {sentence}")
     say("usable as it is" if found["usable"] else "not usable as it is")

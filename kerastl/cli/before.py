@@ -20,6 +20,7 @@ from kerastl.cli.options import (
     errors_shown,
     resolved,
 )
+from kerastl.errors import UserError
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
@@ -48,6 +49,9 @@ def check(
         str, typer.Argument(help="A folder of class folders, or a data.name, as cifar10 or tfds:NAME.", metavar="DATA")
     ],
     data_dir: DataDir = None,
+    splits: Annotated[
+        str, typer.Option(help="Of a folder: auto, or none where every sub-folder is a class, as data.splits.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: Debug = False,
 ):
@@ -57,7 +61,10 @@ def check(
             start_tensorflow()
         from kerastl.data.check import check as inspect
 
-        found = inspect(data, str(data_dir or ""))
+        if splits not in ("auto", "none"):
+            raise UserError(f"--splits: found {splits!r}; expected auto or none")
+
+        found = inspect(data, str(data_dir or ""), splits)
         say(json.dumps(found, indent=2)) if as_json else print_check(found)
         raise typer.Exit(0 if found["usable"] else 1)
 
