@@ -122,7 +122,11 @@ CASES = {
         "expect": ["(rc=0[\\s\\S]*){4}"],
         "never": ["UnicodeEncodeError"],
     },
-    "people/docs_own_images_exif": {},
+    "people/docs_own_images_exif": {
+        "why": "the lines of the page and predict say the same",
+        "expect": ["new.jpg: sky_above", "^sky_above "],
+        "never": ["^sky_below"],
+    },
     "people/dollar_class": {
         "why": "trained, drawn, reported",
         "expect": ["rc=0", "report\\.html"],
@@ -165,9 +169,17 @@ CASES = {
     "people/onnx_uint8_half_or_batch_of_one": {},
     "people/own_model_as_backbone": {},
     "people/readonly_working_folder": {},
-    "people/recipe_text": {},
+    "people/recipe_text": {
+        "why": "what was meant, or a sentence that says it",
+        "expect": ["as Notepad writes it[\\s\\S]*rc=0", "single quotes", "expected folder:my photos"],
+        "never": ["\\./~", "ew: no such folder"],
+    },
     "people/saved_model_uint8_or_two_outputs": {},
-    "people/small_messages": {},
+    "people/small_messages": {
+        "why": "what was meant, or a sentence that says it",
+        "expect": ["stand beside the class folders", "unpack it", "is an address", "MODEL.KERAS|bright.png: ", "rc=1"],
+        "never": ["found '\\[\\\"stem\\\"'", "not a model", "^keras.json$", "^kerastl$"],
+    },
     "people/split_names_silently_classes": {
         "why": "splits, whatever their names",
         "expect": ["(usable as it is[\\s\\S]*){3}", "test +16"],

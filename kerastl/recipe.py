@@ -7,6 +7,8 @@ A recipe names a dataset, a backbone and a list of phases. It is a TOML file, re
 import copy
 import dataclasses
 import json
+import os
+import re
 import tomllib
 import typing
 from pathlib import Path
@@ -148,7 +150,31 @@ def _resolve(table, source, strategy, overrides):
         _put(table, path, value, dotted)
         origins[path] = f"--set {dotted}={value}"
     _refuse_invalid(table, source)
+    _expand_home(table, source)
     return strict.read(Recipe, table, source, origins=origins)
+
+
+# What is a path, or may be one; before it, what kind of source it is.
+PATHS = {"data": ("name", "dir"), "model": ("weights", "backbone"), "export": ("folder",)}
+PREFIXED = re.compile("(folder:|hub:|)(.*)", re.DOTALL)
+DRIVE = re.compile(r"[A-Za-z]:[^/\\]")  # C: and no slash: a backslash was read as an escape
+
+
+def _expand_home(table, source):
+    """~ is the user's home in every path; what a Windows path becomes where TOML reads its backslashes is refused."""
+    for name, keys in PATHS.items():
+        inner = table.get(name)
+        for key in keys if isinstance(inner, dict) else ():
+            if not isinstance(inner.get(key), str):
+                continue
+            kind, path = PREFIXED.fullmatch(inner[key]).groups()
+            if "\0" in path or (DRIVE.match(path) and not path.isprintable()):
+                raise RecipeError(
+                    f"{source}: {name}.{key}: found {inner[key]!r}; a backslash in double quotes is an escape: write a Windows path in "
+                    "single quotes, 'C:\\photos', or with slashes, C:/photos"
+                )
+            if path.startswith("~"):
+                inner[key] = kind + os.path.expanduser(path)  # noqa: PTH111 (without a home folder it stays as it is)
 
 
 def _refuse_invalid(value, source, key=""):
@@ -194,10 +220,15 @@ def _place(items, step, dotted):
 
 
 def _find(spec):
-    if Path(spec).suffix == ".toml":
+    if Path(spec).suffix.lower() == ".toml":
         return Path(spec)
     if str(spec) in names():
         return RECIPES / f"{spec}.toml"
+    if Path(spec).is_dir():
+        raise RecipeError(
+            f'{spec}: is a folder; expected a recipe. To train on photos in it, write a recipe with data.name = "folder:{spec}" '
+            f"(docs/own-images.md); kerastl check {spec} looks at them"
+        )
     raise RecipeError(f"no recipe {str(spec)!r}; {strict.suggest(spec, names())}, or the path of a .toml file")
 
 
@@ -205,6 +236,16 @@ def _find_strategy(name, source):
     if name in strategy_names():
         return STRATEGIES / f"{name}.toml"
     raise RecipeError(f"{source}: strategy: found {name!r}; {strict.suggest(name, strategy_names())}")
+
+
+def _about_backslashes(text, error):
+    """A remedy, where a Windows path in double quotes may be why."""
+    found = re.search(r"line (\d+)", str(error))
+    lines = text.splitlines()
+    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    if '"' not in line or "\\" not in line:
+        return ""
+    return "; a backslash in double quotes is an escape: write a Windows path in single quotes, 'C:\\photos', or with slashes"
 
 
 def _read_toml(path):
@@ -219,9 +260,10 @@ def _read_toml(path):
     if len(content) > MOST_BYTES:
         raise RecipeError(f"{path}: found more than {MOST_BYTES:,} bytes; expected a recipe, which is a page of text")
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # with or without the mark that Notepad begins a file with
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8: {error}; expected a recipe in TOML, saved as UTF-8") from None
+        found = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8: {error}"
+        raise RecipeError(f"{path}: {found}; expected a recipe in TOML, saved as UTF-8") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS:
             raise RecipeError(f"{path}: found {line.count('.')} dots in line {number}; expected at most {MOST_DOTS}")
@@ -230,7 +272,7 @@ def _read_toml(path):
     except RecursionError:
         raise RecipeError(f"{path}: not TOML that can be read: nested too deeply; expected a recipe") from None
     except ValueError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from None
+        raise RecipeError(f"{path}: not TOML: {error}{_about_backslashes(text, error)}") from None
     if (deep := strict.depth(table)) > MOST_DEPTH:
         raise RecipeError(f"{path}: found tables nested {deep} deep; expected at most {MOST_DEPTH}")
     return table

@@ -1,7 +1,9 @@
 """What the commands share: the app, options that several have, the recipe they make, and how an error ends."""
 
 import contextlib
+import os
 import platform
+import re
 import signal
 import sys
 import warnings
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from kerastl import recipe as read_recipe
 from kerastl.cli import completion
@@ -21,7 +24,21 @@ from kerastl.voice import say, speaking, tell
 
 UNEXPECTED = "Unexpected error; rerun with --debug for the traceback."
 
-app = typer.Typer(no_args_is_help=True)
+
+class Commands(TyperGroup):
+    """The commands; ~ at the beginning of a path is the user's home also where the shell leaves it, as in --out=~/runs."""
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(
+            ctx, [re.sub("^(--[a-z-]+=|)(~(?:/.*)?)$", _at_home, it, flags=re.DOTALL) for it in args]
+        )
+
+
+def _at_home(found):
+    return found[1] + os.path.expanduser(found[2])  # noqa: PTH111 (without a home folder it stays as it is)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True)
 
 
 def _show_version(wanted):

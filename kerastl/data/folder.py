@@ -101,6 +101,13 @@ def list_folder(root, splits="auto"):
     Raises:
         MissingData: there is no such folder.
     """
+    if root.is_file():
+        unpack = (
+            f"; unpack it first: python -m zipfile -e {root} {root.with_suffix('')}"
+            if root.suffix.lower() == ".zip"
+            else ""
+        )
+        raise MissingData(f"{root}: is a file; expected a folder with one sub-folder of images for each class{unpack}")
     if not root.is_dir():
         raise MissingData(f"{root}: no such folder; expected one sub-folder of images for each class")
     layout = layout_of(root, splits)
