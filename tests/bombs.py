@@ -295,7 +295,7 @@ LONG = [9] * 100_000
 LISTS = json.dumps(model())[:-1] + ', "more": [' + "[]," * 600_000 + "[]]}"
 WORDS = {"vocabulary": ["a", "b"], "mask_token": None}
 ESCAPE = "\x1b[2J"
-BIG = r"of one image: with what else is needed then, \d[\d,]+ bytes; expected at most 2,147,483,648"
+BIG = r"of one image: with what else is needed then, \d[\d,]+ bytes; expected at most 1,073,741,824"
 
 BOMBS = {
     # zip: what the headers say is not what is there

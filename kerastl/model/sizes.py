@@ -16,7 +16,7 @@ from keras.src.ops.image import Resize
 
 from kerastl.errors import UntrustedFile
 
-MOST_ACTIVATIONS = 2**31  # bytes for one image; EfficientNetV2-L at 480 pixels holds 0.1 GB
+MOST_ACTIVATIONS = 2**30  # bytes for one image; EfficientNetV2-L at 480 pixels holds 0.1 GB
 MOST_STEPS = 1_000  # of a loop that is written out step by step
 MOST_STEPS_RUN = 100_000  # of a loop that is run
 BYTES = 4  # of a number, at least: a CPU computes in float32
