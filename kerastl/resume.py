@@ -6,6 +6,7 @@ from kerastl.circumstances import versions
 from kerastl.errors import UserError
 from kerastl.files import write_json
 from kerastl.model.graph import digest_of_weights
+from kerastl.recipe import as_begun
 from kerastl.schema import Recipe
 from kerastl.strict import dump, flat, read
 from kerastl.train.state import FOLDER
@@ -80,7 +81,7 @@ def check(folder, now, force=False):
     """
     before = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     # Read anew, it has the keys that are newer than the run.
-    before["recipe"] = dump(read(Recipe, before["recipe"], str(folder / ORIGIN)))
+    before["recipe"] = dump(as_begun(read(Recipe, before["recipe"], str(folder / ORIGIN)), folder))
     different = differences(before, now)
     fatal = [told for key, told in different.items() if not key.startswith(FORCIBLE)]
     if different and (fatal or not force):

@@ -16,17 +16,19 @@ from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
 from kerastl.deploy.export import save_keras
 from kerastl.deploy.formats import check_formats
-from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
+from kerastl.deploy.of_run import PROOF, export_in_place, spread
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline, judge_splits
 from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json, write_text
+from kerastl.identity import IDENTITY, new_identity
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
-from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.outputs import check_outputs, exports_of, run_id, told_taken
+from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
@@ -92,11 +94,13 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     refuse_links(folder)
+    spec = as_begun(spec, folder) if resume else spec
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         if finished(folder) and resume:
             return _ended(_read(folder, spec))
+        _check_places(spec, folder, score_test)
         if not resume and (finished(folder) or begun(folder)):
             remedy = "name a new folder (--out)" + (
                 "" if finished(folder) else f", or go on with it (--resume {folder})"
@@ -142,6 +146,8 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     beginning = origin(spec, data, model)
     if resume:
         check(folder, beginning, force)
+        if run_id(folder) is None:  # begun by an earlier kerastl
+            write_json(folder / IDENTITY, new_identity(folder))
     else:
         _open(folder, spec, plans, beginning)
     told = {"recipe": spec.name, "phases": [it.phase.name for it in plans], "resumed": resume}
@@ -160,10 +166,11 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         metrics |= _circumstances(spec, data, model, plans, phases, beginning)
         metrics["seconds"] = round(time.perf_counter() - began, 1)
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-        exports = _exports_of(spec) if score_test else None
-        if exports:
-            wanted = spec.export.formats, spec.export.temperature
-            metrics["exports"] = export_trained(model, data, labels, metrics, exports, *wanted)
+        metrics["run"], exports = run_id(folder), None
+        if spec.export.formats and score_test:
+            how = {"formats": spec.export.formats, "temperature": spec.export.temperature, "run": metrics["run"]}
+            exports, metrics["exports"] = export_in_place(spec, model, data, labels, metrics, **how)
+            metrics["exports_folder"] = str(exports)
             write_json(folder / "metrics.json", metrics)
             tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
@@ -223,14 +230,14 @@ def judge_again(folder, split="test"):
 
 def _read(folder, spec):
     """A finished run, as it was given when it ended."""
-    exports, baseline = _exports_of(spec), folder / "baseline"
+    baseline = folder / "baseline"
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return Run(
         folder,
         spec,
         load_untrusted(folder / "model.keras"),
         metrics,
-        exports if "exports" in metrics else None,
+        _exports_of(spec, folder) if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
     )
 
@@ -244,8 +251,17 @@ def _files(metrics):
     return [it["file"] for it in metrics.get("exports", {}).values()]
 
 
-def _exports_of(spec):
-    return folder_of(spec) if spec.export.formats else None
+def _check_places(spec, folder, exports):
+    """Find out before the training where its results cannot go, and say where its exports will be, if not under their name."""
+    place = check_outputs(spec, folder, exports)
+    if place and place.name != spec.name and not begun(folder):
+        warnings.warn(told_taken(place.with_name(spec.name), place), KerastlWarning, stacklevel=3)
+
+
+def _exports_of(spec, folder):
+    """Where the exports of a finished run are; those of an earlier kerastl where its recipe has them."""
+    run = run_id(folder)
+    return exports_of(spec, run) if run else Path(spec.export.folder) / spec.name
 
 
 def _open(folder, spec, plans, beginning):
@@ -253,6 +269,7 @@ def _open(folder, spec, plans, beginning):
     for warning in (warning for it in plans for warning in it.warnings):
         warnings.warn(warning, KerastlWarning, stacklevel=4)
     write_text(folder / "plan.txt", describe(plans))
+    write_json(folder / IDENTITY, new_identity(folder))
     write_text(folder / "recipe.toml", to_toml(spec))
     begin(folder, beginning)
 
