@@ -88,7 +88,7 @@ def remembered(table, folder, paths=PATHS):
         return {}
     begun_in, here = about["begun_in"], os.path.realpath(Path.cwd())
     seen = [os.path.join(folder, begun_in["from_run"])] if begun_in["from_run"] else []  # noqa: PTH118
-    bases = [os.path.realpath(base) for base in (begun_in["absolute"], *seen) if "\0" not in base] + [here]
+    bases = [*filter(None, map(_real, (begun_in["absolute"], *seen))), here]
     found = {}
     for prefix in ("", "baseline."):
         for key, kind in paths.items():
@@ -111,6 +111,13 @@ def relocated(table, folder):
         else:
             table[first][rest] = value
     return table
+
+
+def _real(path):
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # no name of a folder at all
+        return None
 
 
 def _value(table, key, prefix):

@@ -27,7 +27,7 @@ from kerastl.identity import IDENTITY, new_identity
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
-from kerastl.outputs import check_outputs, exports_of, run_id, told_taken
+from kerastl.outputs import check_folder, check_outputs, exports_of, run_id, told_taken
 from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.describe import describe, tabulate
@@ -93,6 +93,8 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     check_trackers(spec)
     check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    if not worker()[0]:
+        check_folder(folder)
     refuse_links(folder)
     spec = as_begun(spec, folder) if resume else spec
     if worker()[0]:
