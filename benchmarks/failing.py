@@ -24,13 +24,25 @@ NEVER = (
 CASES = {
     "hostile/card-injection": {},
     "hostile/class-name-dollars": {},
-    "hostile/config-oov-tokens": {},
-    "hostile/config-shape-product": {},
+    "hostile/config-oov-tokens": {
+        "why": "a table of words is refused, however long it is",
+        "expect": [r"found StringLookup, which keeps a table of words", r"\[measure\] rc=2 .*peak=[1-9]\d{0,2}MB $"],
+        "never": [r"KILLED", r"peak=\d{5,}MB"],
+    },
+    "hostile/config-shape-product": {
+        "why": "a shape of 100,000 numbers is refused before they are multiplied",
+        "expect": [r"found target_shape of 100,000 numbers; expected at most 32", r"a config of 800,\d+ tables, lists and values"],
+        "never": [r"KILLED", r"wall=\d{3,}\."],
+    },
     "hostile/cwd-matplotlibrc": {},
     "hostile/cwd-streamlit-config": {},
     "hostile/eps-inside-iptc": {},
     "hostile/export-folder-found-out-late": {},
-    "hostile/h5-huge-chunk": {},
+    "hostile/h5-huge-chunk": {
+        "why": "a chunk that is larger than its array, or deflated twice, is refused before it is unpacked",
+        "expect": [r"is packed by the HDF5 filters \[1, 1\]; expected gzip", r"\[measure\] rc=2"],
+        "never": [r"KILLED", r"peak=[1-9]\d{3,}MB"],
+    },
     "hostile/image-allowed-memory": {},
     "hostile/image-sparse-file": {},
     "hostile/jpeg-many-scans": {},
@@ -62,7 +74,11 @@ CASES = {
     "hostile/sweep-db-raw-errors": {},
     "hostile/sweep-up-of-the-living": {},
     "hostile/terminal-escapes": {},
-    "hostile/zip-bzip2-lying-size": {},
+    "hostile/zip-bzip2-lying-size": {
+        "why": "bzip2 in an archive is refused before a byte is unpacked",
+        "expect": [r"'config\.json' is compressed by bzip2; expected members that are stored or deflated", r"\[measure\] rc=2"],
+        "never": [r"KILLED", r"peak=[1-9]\d{3,}MB"],
+    },
     "people/cjk_boxes": {},
     "people/class_named_train_or_test": {},
     "people/console_cp1252": {

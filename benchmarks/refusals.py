@@ -2,7 +2,7 @@
 
     python benchmarks/refusals.py
 
-The files are those of tests/hostile.py, built in a temporary folder; nothing in them is ever run.
+The files are those of tests/hostile.py and tests/bombs.py, built in a temporary folder; nothing in them is ever run.
 """
 
 import os
@@ -13,13 +13,14 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from bombs import BOMBS
 from hostile import HOSTILE, open_as_kerastl_does
 
 from kerastl.errors import UserError
 
 if __name__ == "__main__":
     print("| file | what kerastl says |\n|---|---|")
-    for name, (build, _) in HOSTILE.items():
+    for name, (build, _) in (HOSTILE | BOMBS).items():
         with tempfile.TemporaryDirectory() as folder:
             try:
                 open_as_kerastl_does(build(folder))

@@ -242,9 +242,9 @@ def locked(folder, wait=0):
     folder = Path(folder)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(folder / LOCK) and not stat.S_ISREG((folder / LOCK).lstat().st_mode):
+    if not _may_be_lock(folder / LOCK):
         raise UserError(f"{printable(str(folder / LOCK))}: is no lock of kerastl's, as it is no file; delete it")
-    lock = filelock.FileLock(folder / LOCK, timeout=wait)
+    lock = filelock.FileLock(folder / LOCK, timeout=wait, poll_interval=0.01)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -289,6 +289,14 @@ def of_the_system(error, place=""):
     """
     where = f"{_meant(error.filename or place)}: " if error.filename or str(place) else ""
     return f"{where}{error.strerror or error}; {REMEDIES.get(error.errno, 'look at the disk')}"
+
+
+def _may_be_lock(path):
+    """Whether a file stands there, or nothing."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _meant(name):

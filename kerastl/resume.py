@@ -59,7 +59,7 @@ def begun(folder):
 
 def finished(folder):
     """Whether a folder holds a run that has ended."""
-    return (folder / "metrics.json").is_file() and not (folder / FOLDER).exists()
+    return (folder / "metrics.json").is_file() and not begun(folder)
 
 
 def begin(folder, now):

@@ -100,6 +100,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
+        sweep_up(folder)
         if finished(folder) and resume:
             return _ended(_read(folder, spec))
         _check_places(spec, folder, score_test)
@@ -108,7 +109,6 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
                 "" if finished(folder) else f", or go on with it (--resume {folder})"
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
-        sweep_up(folder)
         run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
         if spec.baseline and score_test:
             run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ from kerastl.deploy.formats import FORMATS
 from kerastl.errors import KerastlError, UserError
 from kerastl.files import locked, write_json
 from kerastl.recipe import override
+from kerastl.resume import begun, finished
 from kerastl.run import train
 from kerastl.train import fit, state, steps
 from kerastl.train.stopping import Stopped, stop_signals
@@ -237,3 +240,23 @@ def test_an_unfinished_run_is_not_overwritten(spec, unfinished):
 def test_two_processes_do_not_work_in_one_folder(spec, unfinished):
     with locked(unfinished), pytest.raises(KerastlError, match="another process is at work"):
         train(spec, unfinished, resume=True)
+
+
+@pytest.mark.parametrize(
+    "moment", ["before the move", "while it is deleted", "while it is deleted by an earlier kerastl"]
+)
+def test_killed_while_the_state_is_deleted_a_run_is_begun_or_finished(tmp_path, monkeypatch, moment):
+    """Never neither: then another run would take its folder."""
+    for name in ("metrics.json", "state/run.json", "state/phases.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    if moment == "while it is deleted by an earlier kerastl":
+        (tmp_path / "state/run.json").unlink()
+    else:
+        where = (Path, "replace") if moment == "before the move" else (shutil, "rmtree")
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(*where, dies(lambda *_: None, before=True))
+            state.forget(tmp_path)
+    assert begun(tmp_path) != finished(tmp_path) and begun(tmp_path) == (moment == "before the move")
+    with pytest.raises(UserError, match="holds a run already; name a new folder"):
+        train("quickstart", tmp_path)

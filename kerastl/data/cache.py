@@ -3,6 +3,7 @@
 every encoded image -> its bytes, once -> digest | decoded, or skimmed -> an array | a file | nothing
 """
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -12,14 +13,15 @@ import zlib
 import numpy as np
 
 from kerastl.data.decode import DECODER, DIGEST, decode, digest, skim, stored
-from kerastl.data.home import ABOUT, home, make_room_in
+from kerastl.data.home import ABOUT, home, in_use, make_room_in, one_at_a_time
 from kerastl.data.images import EncodedImages
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, KerastlWarning, UserError, brief
-from kerastl.files import whole, write_json
+from kerastl.files import flush, own_folder, put_in_place, write_json
 
 IN_MEMORY = 2 * 2**30  # bytes of pixels that data.cache = "auto" decodes once; more are decoded at each use
 PIXELS, ARRAYS = "pixels", "arrays.npz"
+_given = contextlib.ExitStack()  # the folder that this process was given last is in use
 
 
 class KeptImages(EncodedImages):
@@ -85,18 +87,42 @@ def remembered(about, spec, files, make):
     """
     name = hashlib.blake2b(repr(sorted(about.items())).encode(), digest_size=16).hexdigest()
     folder = root() / name
-    arrays = _read(folder, files) if folder.is_dir() else None
+    _given.close()
+    arrays = _taken(folder, files)
     if arrays is None:
         why = make_room_in(root(), sum(files.values()), spec.cache_budget, "data.cache_budget", keep={folder})
         if why:
             raise UserError(f'data.cache = "disk": {why}; make room, or choose data.cache = "none"')
-        with whole(folder) as temporary:
-            temporary.mkdir()
-            arrays = make(temporary)
-            np.savez(temporary / ARRAYS, **arrays)
-            write_json(temporary / ABOUT, about)
-    os.utime(folder / ABOUT)
+        with own_folder(root()) as own:
+            (own / name).mkdir()
+            arrays = make(own / name)
+            np.savez(own / name / ARRAYS, **arrays)
+            write_json(own / name / ABOUT, about)
+            flush(own / name)
+            arrays = _taken(folder, files, own / name) or arrays
     return folder, arrays
+
+
+def _taken(folder, files, made=None):
+    """The arrays of a folder, which no process deletes until this one ends or asks for another; None where they are missing.
+
+    Args:
+        folder: its path.
+        files: as in `remembered`.
+        made: what takes its place, unless another process was quicker.
+    """
+    if not root().is_dir():
+        return None
+    with one_at_a_time(root()):
+        arrays = _read(folder, files, warn=made is None) if folder.is_dir() else None
+        if arrays is None and made:
+            put_in_place(made, folder)
+        elif arrays is None:
+            return None
+        _given.enter_context(in_use(folder))
+        with contextlib.suppress(PermissionError):
+            os.utime(folder / ABOUT)
+    return arrays
 
 
 def root():
@@ -117,7 +143,7 @@ def fingerprint(files):
     return seen.hexdigest()
 
 
-def _read(folder, files):
+def _read(folder, files, warn=True):
     """The arrays of a folder; None, with a warning, where something is not as it was written."""
     try:
         if {name: (folder / name).stat().st_size for name in files} != files:
@@ -125,7 +151,8 @@ def _read(folder, files):
         with np.load(folder / ARRAYS) as arrays:  # a zip file, which has checksums of its own
             return dict(arrays)
     except Exception as error:  # numpy and zipfile raise anything, given a damaged file
-        warnings.warn(f"{_damaged(folder)} ({brief(error)})", KerastlWarning, stacklevel=4)
+        if warn:
+            warnings.warn(f"{_damaged(folder)} ({brief(error)})", KerastlWarning, stacklevel=5)
         return None
 
 

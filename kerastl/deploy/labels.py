@@ -13,9 +13,12 @@ import json
 import zipfile
 from pathlib import Path
 
+from kerastl.model.archive import read_member
+
 LABELS = "labels.json"
 EXTRA = Path("assets.extra")
 MOST = 2**24  # bytes of labels; a file may come from a stranger
+MOST_PARTS = 500_000  # and of what they consist of
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file on every run
 
 
@@ -54,7 +57,8 @@ def labels_inside(path):
         What labels.json would hold, or None where the file has no labels.
 
     Raises:
-        ValueError: they are damaged.
+        ValueError: they are damaged, or far more than names.
+        UntrustedFile: the archive in a LiteRT file is laid out as nobody would write it.
     """
     reads = _of_saved_model if path.is_dir() else READERS.get(path.suffix)
     with contextlib.suppress(FileNotFoundError, KeyError, zipfile.BadZipFile):
@@ -63,7 +67,7 @@ def labels_inside(path):
 
 def _of_saved_model(path):
     with (path / EXTRA / LABELS).open("rb") as file:
-        return json.loads(file.read(MOST))
+        return _parsed(file.read(MOST + 1))
 
 
 def _of_onnx(path):
@@ -73,12 +77,23 @@ def _of_onnx(path):
     quick.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, quick, providers=["CPUExecutionProvider"])
     stored = session.get_modelmeta().custom_metadata_map
-    return {key: json.loads(stored[key]) for key in ("classes", "superclasses", "temperature") if key in stored} or None
+    return {
+        key: _parsed(stored[key].encode()) for key in ("classes", "superclasses", "temperature") if key in stored
+    } or None
 
 
 def _of_litert(path):
-    with zipfile.ZipFile(path) as archive, archive.open(LABELS) as file:
-        return json.loads(file.read(MOST))
+    text = read_member(path, LABELS, MOST)
+    return None if text is None else _parsed(text)
+
+
+def _parsed(text):
+    """JSON of a stranger's: small, and of few parts, as a list takes thirty times its two brackets."""
+    if len(text) > MOST:
+        raise ValueError(f"more than {MOST:,} bytes")
+    if (parts := sum(map(text.count, (b"[", b"{", b",")))) > MOST_PARTS:
+        raise ValueError(f"{parts:,} tables, lists and values; expected at most {MOST_PARTS:,}")
+    return json.loads(text)
 
 
 READERS = {".onnx": _of_onnx, ".tflite": _of_litert}

@@ -44,6 +44,29 @@ REFUSED = {
     "TypeSpec": "makes one of TensorFlow's inner types",
     "CompositeTensor": "makes one of TensorFlow's inner types",
 }
+# Layers for text and sound: their tables and filters are made as soon as the layer is, of whatever size the config says.
+NOT_OF_IMAGES = {
+    **dict.fromkeys(("StringLookup", "IntegerLookup", "TextVectorization"), "keeps a table of words"),
+    **dict.fromkeys(("Hashing", "HashedCrossing"), "hashes text"),
+    **dict.fromkeys(("STFTSpectrogram", "MelSpectrogram"), "takes sound"),
+    "MaxNumBoundingBoxes": "takes boxes",
+}
+# Operations that make one array of those they are given, of a size that shows in its shape.
+OPERATIONS = {
+    "numpy": "Absolute Abs Add All Amax Amin Any Argmax Argmin Average BroadcastTo Ceil Clip Concatenate Copy Cos Cosh Cumsum Divide "
+    "DivideNoNan Dot Einsum Equal Exp ExpandDims Expm1 Flip Fliplr Flipud Floor FloorDivide GetItem Greater GreaterEqual Heaviside "
+    "Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 LogicalAnd LogicalNot LogicalOr Matmul Max Maximum Mean Min Minimum Mod "
+    "Moveaxis Multiply NanToNum Negative NotEqual OnesLike Pad Power Prod Ravel Reciprocal Repeat Reshape Roll Rot90 Round Sign Sin Sinh "
+    "Split Sqrt Square Squeeze Stack Std Subtract Sum Swapaxes Take TakeAlongAxis Tan Tanh Tile Transpose TrueDivide Var Where ZerosLike",
+    "nn": "BatchNorm Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LayerNorm LeakyRelu LogSigmoid LogSoftmax Moments "
+    "Normalize OneHot RMSNorm Relu Relu6 Selu Sigmoid Silu SoftShrink Softmax Softplus Softsign SparsePlus SparseSigmoid Sparsemax "
+    "Squareplus TanhShrink Threshold AveragePool MaxPool Conv DepthwiseConv DepthToSpace SpaceToDepth",
+    "math": "Erf Logsumexp Rsqrt TopK",
+    "core": "Cast ConvertToTensor SaturateCast Slice StopGradient",
+    "image": "CropImages PadImages RGBToGrayscale Resize",
+    "linalg": "Norm",
+}
+OPERATIONS = {f"keras.src.ops.{module}": set(names.split()) for module, names in OPERATIONS.items()}
 PLAIN = {
     "__keras_tensor__",
     "__tensor__",
@@ -57,9 +80,15 @@ PLAIN = {
 DTYPES = {"bool", "bfloat16", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64))}
 FILE_KEYS = {"vocabulary", "idf_weights"}  # the lookup layers read a file where this is a path
 FREE_NUMBERS = {"seed", "salt", "shared_object_id"}  # of any size; nothing is as large as they are
+MOST = {"indices_or_sections": 1_000, "sections": 1_000}  # where as many things are made as the number says
 MOST_DEPTH = 100
 MOST_NUMBER = 2**27
 MOST_ELEMENTS = 2**31
+MOST_SIDES = 32  # of a shape; TensorFlow has no more
+MOST_CALLS = 10_000  # of layers, each model in a model counted as often as it is called; NASNetLarge makes 1,200
+MOST_BACKWARD = (
+    100  # layers that are called on one that stands behind them: for each, Keras goes through all of them again
+)
 
 
 def check_config(config, source):
@@ -74,12 +103,13 @@ def check_config(config, source):
     """
     if (deep := strict.depth(config)) > MOST_DEPTH:
         raise UntrustedFile(f"{source}: nested {deep} deep; expected at most {MOST_DEPTH}. {REMEDY}")
+    _check_calls(config, source)
     rest = [(config, ("model",), "model")]
     while rest:
         value, path, owner = rest.pop()
         if isinstance(value, dict) and "class_name" in value:
             owner = str(_name(value) or owner)[:80]
-        for look in CHECKS:
+        for look in CHECKS.get(type(value), ()):
             if reason := look(value, path):
                 where = ".".join(map(str, path))
                 raise UntrustedFile(f"{source}: {owner!r} (at {where[-120:]}): {reason[:400]}. {REMEDY}")
@@ -102,10 +132,17 @@ def _object(value, path):
     for known in (name, getattr(found, "__name__", "")):
         if known in REFUSED:
             return f"found {known}, which {REFUSED[known]}; expected layers that are no code"
+    if found is not None and found.__name__ in NOT_OF_IMAGES:
+        inner = value.get("config") if isinstance(value.get("config"), dict) else {}
+        files = (_file(inner.get(key), (*path, key)) for key in sorted(FILE_KEYS))
+        why = f"found {name}, which {NOT_OF_IMAGES[found.__name__]}; expected layers that take images"
+        return next(filter(None, files), why)
     if registered not in (None, name):
         return f"found the registered name {registered!r}; expected Keras' own classes, which have none"
     if name in PLAIN:
         return None
+    if (module or "").startswith("keras.src.ops.") and name not in OPERATIONS.get(module, ()):
+        return f"found {module}.{name}, an operation that is not known to stay within the size of its shape"
     if found is None:
         where = f"{module}.{name}" if module else name
         hub = "; of KerasHub, name the preset: hub:PRESET" if where.startswith("keras_hub.") else ""
@@ -162,15 +199,85 @@ def _registered(value, path):
     return None
 
 
-def _number(value, path):
-    key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if isinstance(value, list) and "shape" in key:
-        sides = [abs(side) for side in value if type(side) is int and side]
-        if (elements := math.prod(sides)) > MOST_ELEMENTS:
-            return f"found {key} = {value}: {elements:,} elements; expected at most {MOST_ELEMENTS:,}"
-    if type(value) is int and abs(value) > MOST_NUMBER and key not in FREE_NUMBERS:
-        return f"found {key} = {value:,}; expected at most {MOST_NUMBER:,}"
+def _key(path):
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
+
+
+def _shape(value, path):
+    key = _key(path)
+    sides = [side for side in value if type(side) is int and 0 < abs(side) <= MOST_NUMBER] if "shape" in key else ()
+    if len(sides) > MOST_SIDES:
+        return f"found {key} of {len(sides):,} numbers; expected at most {MOST_SIDES}"
+    if (elements := abs(math.prod(sides))) > MOST_ELEMENTS:
+        return f"found {key} = {value}: {elements:,} elements; expected at most {MOST_ELEMENTS:,}"
     return None
 
 
-CHECKS = (_object, _literal, _call, _file, _registered, _number)
+def _number(value, path):
+    key = _key(path)
+    most = MOST.get(key, MOST_NUMBER)
+    if abs(value) > most and key not in FREE_NUMBERS:
+        return f"found {key} = {value:,}; expected at most {most:,}"
+    return None
+
+
+def _check_calls(config, source):
+    """Refuse what is called so often, or in such an order, that Keras would be busy for hours."""
+    if (calls := _calls(config)) > MOST_CALLS:
+        raise UntrustedFile(
+            f"{source}: its layers are called {calls:,} times; expected at most {MOST_CALLS:,}. {REMEDY}"
+        )
+    if (backward := _backward(config)) > MOST_BACKWARD:
+        raise UntrustedFile(
+            f"{source}: {backward:,} of its layers stand before the one they are called on; expected at most {MOST_BACKWARD}. {REMEDY}"
+        )
+
+
+def _calls(value):
+    """How often layers are called: those of a model as often as it is called itself."""
+    if isinstance(value, list):
+        return sum(map(_calls, value))
+    if not isinstance(value, dict):
+        return 0
+    nodes = value.get("inbound_nodes")
+    times = max(1, len(nodes)) if isinstance(nodes, list) else 1
+    inner = sum(_calls(item) for key, item in value.items() if key != "inbound_nodes")
+    return times * (inner + ("inbound_nodes" in value)) if isinstance(value.get("class_name"), str) else inner
+
+
+def _backward(value):
+    count, rest = 0, [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict) and isinstance(layers := value.get("layers"), list):
+            seen = set()
+            for layer in layers:
+                seen.add(_name(layer) if isinstance(layer, dict) else None)
+                asked = _asked(layer.get("inbound_nodes")) if isinstance(layer, dict) else set()
+                count += bool(asked - seen)
+        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return count
+
+
+def _asked(nodes):
+    """The names of the layers whose output is taken: of Keras 3, and as Keras 2 wrote them."""
+    names, rest = set(), [nodes]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            history = value.get("keras_history")
+            names |= {history[0]} if isinstance(history, list) and history and isinstance(history[0], str) else set()
+            rest += value.values()
+        elif isinstance(value, list):
+            if len(value) in (3, 4) and isinstance(value[0], str) and type(value[1]) is int:
+                names.add(value[0])
+            rest += value
+    return names
+
+
+CHECKS = {
+    dict: (_object, _literal, _call),
+    list: (_call, _shape),
+    str: (_file, _registered),
+    int: (_number,),
+}

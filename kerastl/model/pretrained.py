@@ -10,7 +10,7 @@ from kerastl.data.home import keras_home
 from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError, brief
 from kerastl.model import backbones
 from kerastl.model.small_cnn import small_cnn
-from kerastl.model.untrusted import check_weights, load_untrusted
+from kerastl.model.untrusted import checked_weights, load_untrusted
 from kerastl.schema import Normalize
 
 SHIPPED = {"glyphs": Path(__file__).parents[1] / "weights" / "glyphs.weights.h5"}
@@ -138,7 +138,7 @@ def _file(spec):
     path = Path(spec.backbone)
     if not path.is_file():
         raise MissingWeights(f"model.backbone: {path}: no such file; expected a model saved by Keras as .keras or .h5")
-    whole = load_untrusted(path)
+    whole = load_untrusted(path, spec.image_size)
     wanted = (spec.image_size, spec.image_size, 3)
     shapes = [tuple(tensor.shape[1:]) for tensor in whole.inputs]
     if (
@@ -175,14 +175,14 @@ def _load(model, whole, spec):
         raise MissingWeights(
             f"model.weights: {path}: no such file; expected imagenet, none, {', '.join(SHIPPED)} or a weights file"
         )
-    check_weights(path)
     reasons = []
-    for part in (model, whole):  # a file may hold the cut backbone, or all of it
-        try:
-            part.load_weights(path)
-            return
-        except Exception as error:
-            reasons.append(brief(error))
+    with checked_weights(path) as copy:
+        for part in (model, whole):  # a file may hold the cut backbone, or all of it
+            try:
+                part.load_weights(copy)
+                return
+            except Exception as error:
+                reasons.append(brief(error))
     raise MissingWeights(
         f"model.weights: {path} does not fit {spec.backbone} with features {spec.features!r} and options {spec.options} ({reasons[0]}); "
         "expected the weights of the same architecture, saved by Keras"

@@ -1,30 +1,37 @@
 """Models and weights that may come from a stranger: looked through as data, before Keras opens them. See SECURITY.md.
 
-What is refused here is refused whatever the installed Keras makes of it; Keras' safe mode then stands behind it, always on.
+What is refused here is refused whatever the installed Keras makes of it; Keras' safe mode then stands behind it, always on. Keras is
+given a private copy, unpacked: it reads the very bytes that were looked through.
 """
 
-import io
 import json
-import math
 import re
+import shutil
 import stat
-import zipfile
+import tempfile
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import keras
 
-from kerastl.errors import MissingWeights, UntrustedFile, UserError, brief
+from kerastl.errors import KerastlError, MissingWeights, UntrustedFile, UserError, brief
 from kerastl.model.allowed import check_config
+from kerastl.model.archive import contents, pieces
+from kerastl.model.sizes import sizes_of
+from kerastl.model.stored import EXPANSION, SLACK, count_stored, read_text
+from kerastl.text import printable
 
-CONFIG, WEIGHTS, ASSETS = "config.json", "model.weights.h5", "assets/"
-MEMBERS = (CONFIG, "metadata.json", WEIGHTS)
-MOST_CONFIG = 16 * 2**20  # bytes; EfficientNetV2-L, among the largest of keras.applications, has under 1 MiB
-EXPANSION = 10  # what a file may unpack to, as a multiple of itself: Keras compresses nothing
-SLACK = 2**20  # bytes, and variables: so small that no relation to the file's size is asked for
+CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
+MEMBERS = (CONFIG, METADATA, WEIGHTS)
+MOST_TEXT = (
+    16 * 2**20
+)  # bytes of config or metadata; EfficientNetV2-L, among the largest of keras.applications, has under 1 MiB
+MOST_PARTS = 500_000  # tables, lists and what is in them; a list takes thirty times its two brackets. EfficientNetV2-L has 60,000
+MOST_TOLD = 1_200  # letters of a message
+SIDE = 224  # pixels: of the image a model is measured with, where it takes any
 KINDS = {
     b"PK": "a zip archive",
     b"\x89HDF": "HDF5",
@@ -38,11 +45,29 @@ KINDS = {
 RIGHT_KIND = {".keras": "a zip archive", ".h5": "HDF5", ".hdf5": "HDF5"}
 
 
-def load_untrusted(path):
+@dataclass(frozen=True)
+class Checked:
+    """A file that was looked through.
+
+    Args:
+        model: a private copy of it, as Keras loads a model: a folder for a .keras.
+        weights: the same, as Keras loads weights.
+        text: of the model's config, None where there are weights alone.
+        stored: how many numbers it stores.
+    """
+
+    model: Path
+    weights: Path
+    text: str | None
+    stored: int
+
+
+def load_untrusted(path, side=SIDE):
     """Load a model that may come from a stranger: in safe mode, not compiled, of Keras' own layers alone.
 
     Args:
         path: a `.keras` or whole-model `.h5` file.
+        side: height and width of the images it will be given, in pixels, where it takes any.
 
     Returns:
         A `keras.Model`.
@@ -56,37 +81,82 @@ def load_untrusted(path):
         <Functional name=kerastl, built=True>
     """
     path = Path(path)
-    text, stored = _look_into(path)
-    if text is None:
-        raise UntrustedFile(f"{path}: found weights without a model; expected a model saved whole (model.save)")
-    config = _parse(text, path)
-    check_config(config, f"{path}: its config")
-    _check_variables(config, path, stored)
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:
-        raise MissingWeights(f"{path}: Keras cannot load it ({brief(error)}); expected a model saved whole") from None
+    with _told(), _looked_through(path) as found:
+        if found.text is None:
+            raise UntrustedFile(f"{path}: found weights without a model; expected a model saved whole (model.save)")
+        config = _parse(found.text, path)
+        check_config(config, f"{path}: its config")
+        _check_sizes(config, path, side, found.stored)
+        if found.model.is_dir():  # the same JSON again, in letters that every locale reads alike
+            (found.model / CONFIG).write_text(json.dumps(config), encoding="ascii")
+        try:
+            return keras.models.load_model(found.model, compile=False)
+        except Exception as error:
+            reason = brief(error).replace(str(found.model), str(path))
+            raise MissingWeights(f"{path}: Keras cannot load it ({reason}); expected a model saved whole") from None
 
 
-def check_weights(path):
-    """Look through a weights file that may come from a stranger; to be called before `model.load_weights`.
+@contextmanager
+def checked_weights(path):
+    """Look through a weights file that may come from a stranger.
 
     Args:
         path: a `.weights.h5`, `.h5` or `.keras` file.
 
+    Yields:
+        The path of a private copy, for `model.load_weights`; it is gone with the block.
+
     Raises:
         UntrustedFile: see `load_untrusted`.
     """
-    _look_into(Path(path))
+    with _told(), _looked_through(Path(path)) as found:
+        yield found.weights
 
 
-def _look_into(path):
-    """The text of the model's config, None where there are weights alone, and how many numbers are stored."""
+@contextmanager
+def _told():
+    """What a message quotes of a file stays on its line and moves no cursor; and it has an end."""
+    try:
+        yield
+    except UserError as error:
+        text = printable(str(error), lines=True)
+        middle = MOST_TOLD // 2
+        text = text if len(text) <= MOST_TOLD else f"{text[:middle]} ... {text[-middle:]}"
+        raise type(error)(text) from error.__cause__
+
+
+@contextmanager
+def _looked_through(path):
+    """A file as `Checked`, for the time of a block."""
     if path.suffix not in READERS:
         raise UntrustedFile(
             f"{path}: found the suffix {path.suffix!r}; expected {', '.join(READERS)}, as Keras saves them"
         )
-    return READERS[path.suffix](path)
+    if not path.is_file():
+        raise UntrustedFile(f"{path}: is no file that is there; expected a model or weights, as Keras saves them")
+    size = _check_file(path)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kerastl-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise KerastlError(f"{path}: no folder for a copy of it ({brief(error)}); set TMPDIR to one") from None
+    with folder as name:
+        yield READERS[path.suffix](path, Path(name), size)
+
+
+def _check_file(path):
+    """Refuse a file that is mostly holes, or has no room to be copied; its size."""
+    facts = path.stat()
+    stored = getattr(facts, "st_blocks", facts.st_size) * 512
+    if facts.st_size > EXPANSION * stored + SLACK:
+        raise UntrustedFile(
+            f"{path}: {facts.st_size:,} bytes of which {stored:,} are on the disk; expected a file without holes. Save it again"
+        )
+    where = tempfile.gettempdir()
+    if facts.st_size > (room := shutil.disk_usage(where).free):
+        raise KerastlError(
+            f"{path}: a copy needs {facts.st_size:,} bytes, {where} has {room:,}; set TMPDIR to a folder with room"
+        )
+    return facts.st_size
 
 
 @contextmanager
@@ -94,11 +164,14 @@ def _reading(path, kind):
     """Whatever a parser makes of a broken file becomes one sentence."""
     try:
         yield
-    except UserError:
+    except KerastlError:
         raise
     except Exception as error:
-        with path.open("rb") as file:
-            start = file.read(32)
+        try:
+            with path.open("rb") as file:
+                start = file.read(32)
+        except OSError:
+            start = b""
         begins = next(name for magic, name in KINDS.items() if start.startswith(magic))
         hint = "" if begins == RIGHT_KIND[path.suffix] else f"; it begins as {begins}"
         raise UntrustedFile(
@@ -106,22 +179,31 @@ def _reading(path, kind):
         ) from None
 
 
-def _read_keras(path):
-    with _reading(path, "a zip archive, which a .keras file is"), zipfile.ZipFile(path) as archive:
-        _check_members(path, archive.infolist())
-        text = archive.read(CONFIG).decode("utf-8")
-        whole = io.BytesIO(archive.read(WEIGHTS))  # HDF5 jumps about, and each jump back would read the member anew
-        with h5py.File(whole, "r") as file:
-            return text, _count_stored(file, f"{path}: {WEIGHTS}", path.stat().st_size)
+def _read_keras(path, folder, size):
+    with _reading(path, "a zip archive, which a .keras file is"), path.open("rb") as file:
+        members = contents(file, path)
+        _check_members(path, members, size)
+        for member in members:
+            _unpack(file, member, folder, path)
+        text = (folder / CONFIG).read_text(encoding="utf-8")
+        return Checked(folder, folder / WEIGHTS, text, _read_arrays(folder / WEIGHTS, f"{path}: {WEIGHTS}", size)[0])
 
 
-def _read_hdf5(path):
-    with _reading(path, "HDF5"), h5py.File(path, "r") as file:
-        stored = _count_stored(file, path, path.stat().st_size)
-        if "model_config" not in file.attrs:
-            return None, stored
-        text = file.attrs["model_config"]
-        return text.decode("utf-8") if isinstance(text, bytes) else str(text), stored
+def _read_hdf5(path, folder, size):
+    copy = folder / (WEIGHTS if path.name.endswith(".weights.h5") else f"model{path.suffix}")
+    with _reading(path, "HDF5"):
+        shutil.copyfile(path, copy)
+        stored, text = _read_arrays(copy, path, size)
+        return Checked(copy, copy, text, stored)
+
+
+def _read_arrays(copy, source, size):
+    """How many numbers an HDF5 file stores, and the text of the config it has."""
+    with copy.open("rb") as file:
+        if file.read(4) != b"\x89HDF":  # it may stand behind bytes of another kind: not as Keras writes it
+            raise OSError("file signature not found at its beginning")
+    with h5py.File(copy, "r") as file:
+        return count_stored(file, source, size), read_text(file, "model_config", source)
 
 
 READERS = {".keras": _read_keras, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
@@ -134,103 +216,61 @@ MEMBER_RULES = {
 }
 
 
-def _check_members(path, members):
+def _check_members(path, members, size):
     """Refuse a zip archive that is not laid out as Keras does it, before anything is unpacked."""
-    names = Counter(member.filename for member in members)
+    names = Counter(member.name for member in members)
     for member in members:
         for reason, holds in MEMBER_RULES.items():
-            if holds(member):
+            if holds(member.info):
                 expected = f"expected {', '.join(MEMBERS)} and {ASSETS}"
-                raise UntrustedFile(f"{path}: its member {member.filename[:80]!r} {reason}; {expected}. Save it again")
-        if names[member.filename] > 1:
-            raise UntrustedFile(
-                f"{path}: its member {member.filename[:80]!r} is there twice; expected once. Save it again"
-            )
+                raise UntrustedFile(f"{path}: its member {member.name[:80]!r} {reason}; {expected}. Save it again")
+        if names[member.name] > 1:
+            raise UntrustedFile(f"{path}: its member {member.name[:80]!r} is there twice; expected once. Save it again")
     if missing := {CONFIG, WEIGHTS} - set(names):
         raise UntrustedFile(f"{path}: found no {' and no '.join(sorted(missing))}; expected a model saved by Keras 3")
-    size, unpacked = path.stat().st_size, sum(member.file_size for member in members)
+    unpacked = sum(member.info.file_size for member in members)
     if unpacked > EXPANSION * size + SLACK:
         raise UntrustedFile(
             f"{path}: {size:,} bytes that unpack to {unpacked:,}; expected at most {EXPANSION} times as many. Save it again"
         )
-    _check_text(path, next(member.file_size for member in members if member.filename == CONFIG))
+    for member in members:
+        if member.name in (CONFIG, METADATA):
+            _check_text(path, member.info.file_size)
+
+
+def _unpack(file, member, folder, path):
+    target = folder / member.name
+    if member.name.endswith("/"):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as copy:
+        for piece in pieces(file, member, path):
+            copy.write(piece)
 
 
 def _check_text(path, size):
-    if size > MOST_CONFIG:
-        raise UntrustedFile(f"{path}: found a config of {size:,} bytes; expected at most {MOST_CONFIG:,}")
-
-
-DATASET_RULES = {
-    "is no array": lambda it: not isinstance(it, h5py.Dataset),
-    "is virtual: made of other files": lambda it: it.is_virtual,
-    "keeps its numbers in another file": lambda it: it.external,
-    "holds no plain numbers": lambda it: it.dtype.kind not in "biufcV" or it.dtype.names or it.dtype.subdtype,
-}
-
-
-def _count_stored(file, source, size):
-    """How many numbers an HDF5 file stores; what leads out of it, or declares far more than the file's bytes, is refused."""
-    groups, seen, numbers, declared = [file], set(), 0, 0
-    while groups:
-        group = groups.pop()
-        for key in group:
-            here, link = f"{source}: {group.name.rstrip('/')}/{key}", group.get(key, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise UntrustedFile(
-                    f"{here} is an HDF5 {type(link).__name__}; expected what it points to. Save it again"
-                )
-            item = group[key]
-            address = h5py.h5o.get_info(item.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if isinstance(item, h5py.Group):
-                groups.append(item)
-                continue
-            for reason, holds in DATASET_RULES.items():
-                if holds(item):
-                    raise UntrustedFile(f"{here} {reason}; expected an array of numbers. Save it again")
-            numbers += math.prod(item.shape or ())
-            declared += math.prod(item.shape or ()) * item.dtype.itemsize
-            if declared > EXPANSION * size + SLACK:
-                raise UntrustedFile(
-                    f"{here}: with its shape {item.shape} the arrays ask for {declared:,} bytes, the file has {size:,}; "
-                    f"expected at most {EXPANSION} times as many. Save it again"
-                )
-    return numbers
+    if size > MOST_TEXT:
+        raise UntrustedFile(f"{path}: found a config of {size:,} bytes; expected at most {MOST_TEXT:,}")
 
 
 def _parse(text, path):
     """The config; of .keras without what Keras leaves aside when it does not compile. Of .h5 it decodes every object."""
     _check_text(path, len(text))
+    if (parts := sum(map(text.count, "[{,"))) > MOST_PARTS:
+        raise UntrustedFile(
+            f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"
+        )
     unread = ("compile_config",) if path.suffix == ".keras" else ()
     with _reading(path, "the JSON of a model's config"):
         return {key: value for key, value in json.loads(text).items() if key not in unread}
 
 
-def _check_variables(config, path, stored):
-    """Refuse a model whose variables are many more than the numbers that the file stores for them."""
-    with _reading(path, "a model"), ThreadPoolExecutor(1) as alone:
-        wanted = alone.submit(_count_variables, config, path.suffix == ".keras").result()
-    if wanted > stored + SLACK:
+def _check_sizes(config, path, side, stored):
+    """Refuse a model whose variables are many more than the numbers stored for them, or that needs too much to answer."""
+    with _reading(path, "a model"):
+        wanted = sizes_of(config, path.suffix == ".keras", side, path)
+    if wanted.variables > stored + SLACK:
         raise UntrustedFile(
-            f"{path}: its layers ask for {wanted:,} variables, the file stores {stored:,} numbers; expected as many. "
+            f"{path}: its layers ask for {wanted.variables:,} variables, the file stores {stored:,} numbers; expected as many. "
             "Ask for the file anew: this one cannot be the model's"
         )
-
-
-def _count_variables(config, is_keras):
-    """Build the model with shapes alone, allocating nothing.
-
-    In a thread of its own: what Keras notes there, as variables still to be filled and names already taken, ends with it.
-    """
-    import tensorflow as tf
-    from keras.src.legacy.saving import json_utils, saving_utils
-
-    with tf.Graph().as_default(), keras.StatelessScope(initialize_variables=False):
-        if is_keras:
-            model = keras.saving.deserialize_keras_object(config)
-        else:
-            model = saving_utils.model_from_config(json_utils.decode(json.dumps(config)))
-        return sum(math.prod(variable.shape) for variable in model.variables)

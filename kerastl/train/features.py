@@ -3,6 +3,7 @@
 images -> digests -> rows that are there | rows that are missing -> trunk -> store -> one array, or rows read from disk
 """
 
+import contextlib
 import hashlib
 import json
 import warnings
@@ -100,18 +101,20 @@ def cached_features(trunk, images, views=(None,), title="features"):
         An array, or where that would be larger than `budget.ram` `StoredRows`, of shape (len(views) * n, ...), view by
         view; None, with a warning, where there is no room for it on the disk.
     """
-    digests, found, in_use, budget = images.digests, None, set(), trunk.how.budget
-    for number, view in enumerate(views, start=1):
-        named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
-        try:
-            store = _complete(trunk, images, digests, view, in_use, named)
-        except OSError as error:
-            store = None
-            warnings.warn(f"features are not cached: {error}", KerastlWarning, stacklevel=2)
-        if store is None:
-            return None
-        rows = store.read(digests)
-        found = found.joined(rows) if found else rows
+    digests, found, in_use, budget = images.digests, None, {}, trunk.how.budget
+    with contextlib.ExitStack() as used:
+        used.callback(lambda: [store.close() for store in in_use.values()])
+        for number, view in enumerate(views, start=1):
+            named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
+            try:
+                store = _complete(trunk, images, digests, view, in_use, named)
+            except OSError as error:
+                store = None
+                warnings.warn(f"features are not cached: {error}", KerastlWarning, stacklevel=2)
+            if store is None:
+                return None
+            rows = store.read(digests)
+            found = found.joined(rows) if found else rows
     return found[:] if found.nbytes <= budget.ram else found
 
 
@@ -119,7 +122,7 @@ def _complete(trunk, images, digests, view, in_use, title):
     """The store of what a trunk gives, with a row for every image; None where there is no room."""
     how = trunk.how
     store = Store(_about(trunk, images, digests, view), trunk.model.output.shape[1:], how.dtype)
-    in_use.add(store.folder)
+    in_use[store.folder] = store
     missing = store.missing(digests)
     if not len(missing):
         return store
@@ -129,7 +132,7 @@ def _complete(trunk, images, digests, view, in_use, title):
         if before is None:
             return None
         images, draws = replace(images, pixels=before.read(digests)), {}
-    reason = make_room(len(missing) * store.row.itemsize, how.budget, in_use)
+    reason = make_room(len(missing) * store.row.itemsize, how.budget, set(in_use))
     if reason:
         warnings.warn(f"features are not cached: {reason}", KerastlWarning, stacklevel=3)
         return None

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kerastl.errors import KerastlError
-from kerastl.files import remove, whole
+from kerastl.files import own_folder, remove, whole
 from kerastl.train.stopping import Stopped
 
 FOLDER = Path("state")
@@ -82,8 +82,10 @@ def restart(run_dir):
 
 
 def forget(run_dir):
-    """Delete the state of a run that has ended."""
-    remove(run_dir / FOLDER)
+    """Delete the state of a run that has ended: in one move, so that a process killed on the way leaves no half of it."""
+    if (run_dir / FOLDER).exists():
+        with own_folder(run_dir) as own:
+            (run_dir / FOLDER).replace(own / FOLDER.name)
 
 
 def keep_phases(run_dir, model, done, rows):

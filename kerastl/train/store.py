@@ -6,6 +6,7 @@ short or altered is not what its name says; it is deleted, and its rows are made
 fsync, and why any number of processes may write to one store.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import ml_dtypes
 import numpy as np
 
 from kerastl.data.decode import DIGEST
-from kerastl.data.home import ABOUT, home, make_room_in
+from kerastl.data.home import ABOUT, home, in_use, make_room_in, one_at_a_time
 from kerastl.errors import KerastlWarning
 from kerastl.files import own_folder, sweep_up, write_json
 
@@ -85,10 +86,15 @@ class Store:
         name = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
         self.folder = root() / name
         self.shards, self.row_of = [], {}  # from a digest to its row, counted over all shards
+        self.used = contextlib.ExitStack()
+        if root().is_dir():
+            with one_at_a_time(root()):
+                self._use()
         for shard in self._sound_shards():
             self._add(shard)
         if self.shards:
-            os.utime(self.folder / ABOUT)
+            with contextlib.suppress(PermissionError):
+                os.utime(self.folder / ABOUT)
 
     def missing(self, digests):
         """Places of the digests that have no row yet, each digest once."""
@@ -100,9 +106,21 @@ class Store:
 
     def begin(self):
         """Make the folder, and say in it what it holds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        root().mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(root()):
+            self.folder.mkdir(exist_ok=True)
+            self._use()
         write_json(self.folder / ABOUT, self.about)
         sweep_up(self.folder)
+
+    def close(self):
+        """Let other processes delete the store to make room. Rows that were read stay readable."""
+        self.used.close()
+
+    def _use(self):
+        self.used.close()
+        if self.folder.is_dir():
+            self.used.enter_context(in_use(self.folder))
 
     def write(self, digests, values):
         """Add a shard, in one move.

@@ -9,6 +9,7 @@ import pytest
 from kerastl.data import cache
 from kerastl.data.batches import evaluation_batches, training_batches
 from kerastl.data.cache import ABOUT, ARRAYS, CACHES, PIXELS, KeptImages, root
+from kerastl.data.home import make_room_in
 from kerastl.data.images import EncodedImages
 from kerastl.data.load import load
 from kerastl.errors import KerastlWarning, UserError
@@ -154,6 +155,28 @@ def test_a_writer_that_was_killed_leaves_nothing_that_is_read(folder, monkeypatc
     assert not list(root().iterdir())
     read(folder, "disk")
     assert len(decoded) == 64
+
+
+def test_what_was_given_last_stays_and_the_quicker_of_two_makes_it(tmp_path):
+    """As two processes meet in the cache: what one evicts another was just given, or makes too."""
+    spec, made = DataSpec("digits", cache_budget=1500), []
+
+    def make(folder):
+        made.append(folder)
+        (folder / PIXELS).write_bytes(bytes(1000))
+        if len(made) == 1:  # meanwhile another process makes the same
+            place = root() / folder.name
+            place.mkdir()
+            (place / PIXELS).write_bytes(b"1" * 1000)
+            np.savez(place / ARRAYS, a=1)
+            (place / ABOUT).touch()
+        return {"a": np.zeros(3)}
+
+    first, arrays = cache.remembered({"k": 1}, spec, {PIXELS: 1000}, make)
+    assert (first / PIXELS).read_bytes() == b"1" * 1000 and arrays["a"] == 1
+    assert "would exceed" in make_room_in(root(), 1000, 1500, "x"), "it is in use"
+    second, _ = cache.remembered({"k": 2}, spec, {PIXELS: 1000}, make)
+    assert [path.name for path in root().iterdir()] == [second.name], "and then it is not"
 
 
 def test_auto_is_ram_up_to_a_bound(folder, monkeypatch):

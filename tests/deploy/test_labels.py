@@ -1,9 +1,13 @@
 """Labels inside a file: as they were put in, or none."""
 
+import struct
+import zipfile
+
 import pytest
 from exported import LABELS
 
 from kerastl.deploy.labels import into_litert, into_onnx, into_saved_model, labels_inside
+from kerastl.errors import UntrustedFile
 
 
 def put_into_onnx(path, labels):
@@ -49,3 +53,48 @@ def test_a_file_without_labels_has_none(tmp_path, file):
 def test_an_onnx_file_without_labels_has_none(tmp_path):
     put_into_onnx(tmp_path / "m.onnx", {})
     assert labels_inside(tmp_path / "m.onnx") is None
+
+
+def archived(content, method=zipfile.ZIP_STORED, times=1):
+    """A LiteRT file with these labels behind it."""
+
+    def put(path):
+        path.write_bytes(b"TFL3 and a model")
+        with zipfile.ZipFile(path, "a") as archive:
+            for _ in range(times):
+                archive.writestr("labels.json", content, method)
+
+    return put
+
+
+def lying(path):
+    archived(b" " * 50_000_000, zipfile.ZIP_DEFLATED)(path)
+    content = path.read_bytes().replace(struct.pack("<I", 50_000_000), struct.pack("<I", 9))
+    path.write_bytes(content)
+
+
+MANY = b'{"classes": [' + b"[]," * 600_000 + b"[]]}"
+BOMBS = {
+    "larger than labels are": (
+        archived(b" " * 20_000_000),
+        r"unpacks to 20,000,000 bytes; expected at most 16,777,216",
+    ),
+    "deflated, and larger than it says": (lying, "has more bytes than declared"),
+    "bzip2": (archived(b"{}", zipfile.ZIP_BZIP2), "is compressed by bzip2"),
+    "LZMA": (archived(b"{}", zipfile.ZIP_LZMA), "is compressed by lzma"),
+    "600,000 lists": (archived(MANY), r"1,200,\d+ tables, lists and values; expected at most 500,000"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_labels_that_would_fill_the_memory_are_refused(tmp_path, name):
+    build, told = BOMBS[name]
+    build(tmp_path / "m.tflite")
+    with pytest.raises((UntrustedFile, ValueError), match=told):
+        labels_inside(tmp_path / "m.tflite")
+
+
+def test_labels_of_an_onnx_file_that_would_fill_the_memory_are_refused(tmp_path):
+    put_into_onnx(tmp_path / "m.onnx", {"classes": [[]] * 600_000})
+    with pytest.raises(ValueError, match="tables, lists and values; expected at most 500,000"):
+        labels_inside(tmp_path / "m.onnx")

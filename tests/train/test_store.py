@@ -34,6 +34,7 @@ def filled(about, *shards):
     store.begin()
     for numbers in shards:
         store.write(digests(numbers), values(numbers))
+    store.close()
     return store
 
 
@@ -113,6 +114,15 @@ def test_a_store_that_is_used_counts_as_used(forget):
     assert len(list(root().iterdir())) == 2
     make_room(1, CacheBudget(disk=4000))
     assert [store.joinpath("store.json").read_text().count('"a"') for store in root().iterdir()] == [1]
+
+
+def test_what_a_living_process_uses_stays(forget):
+    filled("a", range(100))
+    used = Store({"what": "a"}, (2,), "float32")
+    assert "would exceed" in make_room(1, CacheBudget(disk=100))
+    assert used.folder.exists()
+    used.close()
+    assert make_room(1, CacheBudget(disk=100)) == "" and not used.folder.exists()
 
 
 def test_a_full_disk_is_said():
