@@ -254,11 +254,42 @@ def backwards(count):
     return keras_file(config)
 
 
+def sequential(count, inside=0):
+    """A Sequential of some layers; or of one in another, over and over, each with that many layers behind it."""
+
+    def layers(kind, inner=()):
+        return [
+            *inner,
+            *({"module": "keras.layers", "class_name": "ReLU", "config": {"name": f"{kind}{n}"}} for n in range(count)),
+        ]
+
+    image = {
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": {"batch_shape": [None, 4], "name": "image"},
+    }
+    found = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [image, *layers("r")]}}
+    for level in range(inside):
+        inner = layers(f"r{level}", [image, found])
+        found = {"module": "keras", "class_name": "Sequential", "config": {"name": f"s{level}", "layers": inner}}
+    return keras_file(found)
+
+
+def loose(folder):
+    """A layer that nothing is connected to, but which says what it is built for."""
+    config = model(
+        {**layer("Dense", {"units": 2**13}, build_config={"input_shape": [None, 2**20]}), "inbound_nodes": []}
+    )
+    config["config"]["layers"][-1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = "image"
+    return keras_file(config)(folder)
+
+
 def config_of(value):
     """A whole-model .h5 whose model_config is something else."""
     return h5_file(spoil=lambda file: file.attrs.__setitem__("model_config", value))
 
 
+AUC = {"num_thresholds": 10**8}
 CONFIG = json.dumps(model()).encode()
 LONG = [9] * 100_000
 LISTS = json.dumps(model())[:-1] + ', "more": [' + "[]," * 600_000 + "[]]}"
@@ -339,7 +370,7 @@ BOMBS = {
     "a model_config that is an array": (config_of(np.arange(5)), r"its model_config is an array of shape \(5,\)"),
     "a model_config that is a number": (config_of(7), "its model_config is int64; expected text"),
     "a model_config without a letter": (config_of(""), "cannot be read as the JSON of a model's config"),
-    "a model_config that is a list": (config_of("[]"), "cannot be read as the JSON of a model's config"),
+    "a model_config that is a list": (config_of("[]"), "its config is list in JSON; expected a table"),
     "a model_config that is not UTF-8": (config_of(np.bytes_(b"\xff\xfe")), "cannot be read as HDF5.*UnicodeDecode"),
     # JSON: small text, large in memory
     "600,000 lists": (keras_file(LISTS), r"a config of [\d,]+ tables, lists and values; expected at most 500,000"),
@@ -354,11 +385,34 @@ BOMBS = {
         r"x1b\[2Jevil' .*found Lambda",
     ),
     "a model that calls a model twice, 18 times": (doubled(18), r"layers are called [\d,]{7,} times; expected at most"),
-    "12,000 calls of a layer": (
-        keras_file(model({**layer("ReLU"), "inbound_nodes": layer("ReLU")["inbound_nodes"] * 12_000})),
-        "layers are called 12,002 times; expected at most 10,000",
+    "20,000 calls of a layer": (
+        keras_file(model({**layer("ReLU"), "inbound_nodes": layer("ReLU")["inbound_nodes"] * 20_000})),
+        r"layers are called 20,00\d times; expected at most 20,000",
     ),
     "3,000 layers in reverse": (backwards(3_000), "of its layers stand before the one they are called on"),
+    "a Sequential of 400 layers": (sequential(400), r"layers are called 80,\d+ times; expected at most 20,000"),
+    "Sequentials in Sequentials": (sequential(3, inside=18), r"layers are called [\d,]{9,} times; expected at most"),
+    "a layer that is connected to nothing": (
+        loose,
+        r"its layers ask for 8,589,[\d,]+ variables, the file stores 10 numbers",
+    ),
+    "a metric of 10^8 thresholds": (
+        with_layer("Activation", {"activation": {"module": "keras.metrics", "class_name": "AUC", "config": AUC}}),
+        r"found keras\.metrics\.AUC, which is no layer",
+    ),
+    "an axis of 100,000 numbers": (
+        with_layer("LayerNormalization", {"axis": LONG}),
+        "found axis of 100,000 numbers; ex",
+    ),
+    "a transposition of 100,000 axes": (op("numpy", "Transpose", axes=LONG), "found axes of 100,000 numbers"),
+    "a name of a million letters": (
+        with_layer("Dense", {"name": "x" * 10**6, "units": 2}),
+        "found name of 1,000,000 let",
+    ),
+    "an equation of a million letters": (
+        with_layer("EinsumDense", {"equation": "a" * 10**6}),
+        "found equation of 1,00",
+    ),
     # layers that make tables as soon as they are made
     **{
         f"{kind} with tables": (

@@ -15,6 +15,9 @@ from kerastl.evaluate.calibration import with_temperature
 from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 
+MOST_SIDE = 4_096  # pixels: a batch of 64 such images has 3 GB
+MOST_CLASSES = 1_000_000  # each gets a name
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -102,6 +105,11 @@ def _classifier(path, kind, opened, labels_of):
     raw, shape, classes, model = opened
     if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
         raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3)")
+    if max(shape[1:3]) > MOST_SIDE or (classes or 0) > MOST_CLASSES:
+        raise UserError(
+            f"{path}: takes images of {shape[2]} x {shape[1]} and knows {classes:,} classes; "
+            f"expected at most {MOST_SIDE:,} pixels a side and {MOST_CLASSES:,} classes"
+        )
     labels = labels_of(path, classes)
     superclasses = labels.get("superclasses")
     return Classifier(

@@ -25,10 +25,6 @@ MODULES = {
     "keras.constraints": (keras.constraints.Constraint,),
     "keras.dtype_policies": (keras.DTypePolicy,),
     "keras.random": (keras.random.SeedGenerator,),
-    "keras.optimizers": (keras.Optimizer,),
-    "keras.optimizers.schedules": (keras.optimizers.schedules.LearningRateSchedule,),
-    "keras.losses": (keras.Loss,),
-    "keras.metrics": (keras.Metric,),
 }
 # Operations such as x / 255, and the layers that only keras.applications uses, have no public module.
 INNER_MODULES = {"keras.src.ops.": (keras.Operation,), "keras.src.applications.": (keras.Layer,)}
@@ -81,11 +77,15 @@ DTYPES = {"bool", "bfloat16", *(f"{kind}{bits}" for kind in ("int", "uint", "flo
 FILE_KEYS = {"vocabulary", "idf_weights"}  # the lookup layers read a file where this is a path
 FREE_NUMBERS = {"seed", "salt", "shared_object_id"}  # of any size; nothing is as large as they are
 MOST = {"indices_or_sections": 1_000, "sections": 1_000}  # where as many things are made as the number says
+LONG = {"mean", "variance", "bin_boundaries", "value"}  # lists of numbers that may have more than 1,000
+MOST_LIST = 1_000
+MOST_LETTERS = 10_000  # of a text
+MOST_NAME = 1_000  # of a name, which is repeated in those of all that is inside
 MOST_DEPTH = 100
 MOST_NUMBER = 2**27
 MOST_ELEMENTS = 2**31
 MOST_SIDES = 32  # of a shape; TensorFlow has no more
-MOST_CALLS = 10_000  # of layers, each model in a model counted as often as it is called; NASNetLarge makes 1,200
+MOST_CALLS = 20_000  # of layers, each model in a model counted as often as it is called; NASNetLarge makes 1,200
 MOST_BACKWARD = (
     100  # layers that are called on one that stands behind them: for each, Keras goes through all of them again
 )
@@ -206,11 +206,17 @@ def _key(path):
 def _shape(value, path):
     key = _key(path)
     sides = [side for side in value if type(side) is int and 0 < abs(side) <= MOST_NUMBER] if "shape" in key else ()
-    if len(sides) > MOST_SIDES:
-        return f"found {key} of {len(sides):,} numbers; expected at most {MOST_SIDES}"
+    most = MOST_SIDES if "shape" in key else len(value) if key in LONG else MOST_LIST
+    if len(value) > most and (numbers := sum(type(item) in (int, float) for item in value)) > most:
+        return f"found {key} of {numbers:,} numbers; expected at most {most:,}"
     if (elements := abs(math.prod(sides))) > MOST_ELEMENTS:
         return f"found {key} = {value}: {elements:,} elements; expected at most {MOST_ELEMENTS:,}"
     return None
+
+
+def _text(value, path):
+    key, most = _key(path), MOST_NAME if path[-1] == "name" else MOST_LETTERS
+    return f"found {key} of {len(value):,} letters; expected at most {most:,}" if len(value) > most else None
 
 
 def _number(value, path):
@@ -239,10 +245,22 @@ def _calls(value):
         return sum(map(_calls, value))
     if not isinstance(value, dict):
         return 0
-    nodes = value.get("inbound_nodes")
+    nodes, name, module = value.get("inbound_nodes"), value.get("class_name"), value.get("module")
+    rest = {key: item for key, item in value.items() if key != "inbound_nodes"}
+    if not isinstance(name, str) or name in PLAIN or not isinstance(module, str | None):
+        return sum(map(_calls, rest.values()))
+    inner = 0
+    if name == "Sequential":  # after each layer that is added, all before it are called again
+        layers = rest.pop("config", None)
+        if isinstance(layers, dict):
+            rest |= {key: item for key, item in layers.items() if key != "layers"}
+            layers = layers.get("layers")
+        layers = layers if isinstance(layers, list) else []
+        inner = sum(_calls(layer) * (len(layers) - place) for place, layer in enumerate(layers))
+    inner += sum(map(_calls, rest.values()))
+    found = _find(module, name)
     times = max(1, len(nodes)) if isinstance(nodes, list) else 1
-    inner = sum(_calls(item) for key, item in value.items() if key != "inbound_nodes")
-    return times * (inner + ("inbound_nodes" in value)) if isinstance(value.get("class_name"), str) else inner
+    return times * (inner + (found is not None and issubclass(found, keras.Operation)))
 
 
 def _backward(value):
@@ -278,6 +296,6 @@ def _asked(nodes):
 CHECKS = {
     dict: (_object, _literal, _call),
     list: (_call, _shape),
-    str: (_file, _registered),
+    str: (_file, _registered, _text),
     int: (_number,),
 }

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import keras
+from keras.src.backend.common import global_state
 from keras.src.ops.image import Resize
 
 from kerastl.errors import UntrustedFile
@@ -61,8 +62,18 @@ def _count(config, is_keras, side, source):
             model = keras.saving.deserialize_keras_object(config)
         else:
             model = saving_utils.model_from_config(json_utils.decode(json.dumps(config)))
-        variables = sum(math.prod(variable.shape) for variable in model.variables)
-        return Sizes(variables, _most_at_once(model, None, source))
+        # All that were made, not the model's alone: a layer that nothing is connected to is made as well.
+        made = global_state.get_global_attribute("uninitialized_variables", [])
+        variables = sum(math.prod(variable.shape) for variable in made)
+        return Sizes(variables, _most_at_once(model, _inputs(model, side), source))
+
+
+def _inputs(model, side):
+    """The inputs of one image, where the model knows them only in part; None where it knows them."""
+    known = getattr(model, "inputs", None) or ()
+    if all(None not in tensor.shape for tensor in known):
+        return None
+    return [keras.KerasTensor(_known_shape(list(tensor.shape), side), tensor.dtype) for tensor in known]
 
 
 def _for_one_image(config, side):

@@ -260,9 +260,15 @@ def _parse(text, path):
         raise UntrustedFile(
             f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"
         )
-    unread = ("compile_config",) if path.suffix == ".keras" else ()
     with _reading(path, "the JSON of a model's config"):
-        return {key: value for key, value in json.loads(text).items() if key not in unread}
+        config = json.loads(text, object_hook=_uncompiled if path.suffix == ".keras" else None)
+    if not isinstance(config, dict):
+        raise UntrustedFile(f"{path}: its config is {type(config).__name__} in JSON; expected a table. Save it again")
+    return config
+
+
+def _uncompiled(table):
+    return {**table, "compile_config": None} if "compile_config" in table else table
 
 
 def _check_sizes(config, path, side, stored):
