@@ -31,7 +31,10 @@ CASES = {
     },
     "hostile/config-shape-product": {
         "why": "a shape of 100,000 numbers is refused before they are multiplied",
-        "expect": [r"found target_shape of 100,000 numbers; expected at most 32", r"a config of 800,\d+ tables, lists and values"],
+        "expect": [
+            r"found target_shape of 100,000 numbers; expected at most 32",
+            r"a config of 800,\d+ tables, lists and values",
+        ],
         "never": [r"KILLED", r"wall=\d{3,}\."],
     },
     "hostile/cwd-matplotlibrc": {},
@@ -76,7 +79,10 @@ CASES = {
     "hostile/terminal-escapes": {},
     "hostile/zip-bzip2-lying-size": {
         "why": "bzip2 in an archive is refused before a byte is unpacked",
-        "expect": [r"'config\.json' is compressed by bzip2; expected members that are stored or deflated", r"\[measure\] rc=2"],
+        "expect": [
+            r"'config\.json' is compressed by bzip2; expected members that are stored or deflated",
+            r"\[measure\] rc=2",
+        ],
         "never": [r"KILLED", r"peak=[1-9]\d{3,}MB"],
     },
     "people/cjk_boxes": {},

@@ -5,6 +5,7 @@ import json
 from kerastl.circumstances import versions
 from kerastl.errors import UserError
 from kerastl.files import write_json
+from kerastl.identity import IDENTITY, new_identity, read_identity
 from kerastl.model.graph import digest_of_weights
 from kerastl.recipe import as_begun
 from kerastl.schema import Recipe
@@ -65,6 +66,7 @@ def finished(folder):
 def begin(folder, now):
     """Write down what a run begins with."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(folder / IDENTITY, new_identity(folder))
     write_json(folder / ORIGIN, now)
 
 
@@ -84,6 +86,8 @@ def check(folder, now, force=False):
     before["recipe"] = dump(as_begun(read(Recipe, before["recipe"], str(folder / ORIGIN)), folder))
     different = differences(before, now)
     fatal = [told for key, told in different.items() if not key.startswith(FORCIBLE)]
+    if read_identity(folder) is None:  # begun by an earlier kerastl
+        write_json(folder / IDENTITY, new_identity(folder))
     if different and (fatal or not force):
         shown = "; ".join(fatal or different.values())
         remedy = "a run cannot go on with that: start a new one (--out)" if fatal else "--force goes on all the same"

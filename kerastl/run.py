@@ -23,7 +23,6 @@ from kerastl.evaluate.report import report
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline, judge_splits
 from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json, write_text
-from kerastl.identity import IDENTITY, new_identity
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
@@ -148,8 +147,6 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
     beginning = origin(spec, data, model)
     if resume:
         check(folder, beginning, force)
-        if run_id(folder) is None:  # begun by an earlier kerastl
-            write_json(folder / IDENTITY, new_identity(folder))
     else:
         _open(folder, spec, plans, beginning)
     told = {"recipe": spec.name, "phases": [it.phase.name for it in plans], "resumed": resume}
@@ -271,7 +268,6 @@ def _open(folder, spec, plans, beginning):
     for warning in (warning for it in plans for warning in it.warnings):
         warnings.warn(warning, KerastlWarning, stacklevel=4)
     write_text(folder / "plan.txt", describe(plans))
-    write_json(folder / IDENTITY, new_identity(folder))
     write_text(folder / "recipe.toml", to_toml(spec))
     begin(folder, beginning)
 
