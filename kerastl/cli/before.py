@@ -24,7 +24,7 @@ from kerastl.outputs import check_apart, check_file
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
-from kerastl.voice import tell, to_people
+from kerastl.voice import say, tell, to_people
 
 
 @app.command()
@@ -59,7 +59,7 @@ def check(
         from kerastl.data.check import check as inspect
 
         found = inspect(data, str(data_dir or ""))
-        typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
+        say(json.dumps(found, indent=2)) if as_json else print_check(found)
         raise typer.Exit(0 if found["usable"] else 1)
 
 
@@ -74,7 +74,7 @@ def doctor(
         from kerastl.doctor import examine
 
         found = examine(probe)
-        typer.echo(json.dumps(found, indent=2)) if as_json else print_doctor(found)
+        say(json.dumps(found, indent=2)) if as_json else print_doctor(found)
         raise typer.Exit(1 if found["problems"] else 0)
 
 
@@ -128,4 +128,4 @@ def lr_find(
             tell("rates", phase=it.name, number=it.phase, rates=it.rates, suggestions=it.suggestions)
         if to_people():
             print_rates(tests)
-            typer.echo(f"curves: {out}")
+            say(f"curves: {out}")

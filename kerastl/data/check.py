@@ -20,6 +20,7 @@ from kerastl.data.split import split
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, RecipeError, UserError
 from kerastl.schema import DataSpec
+from kerastl.text import valid
 
 
 class Item(NamedTuple):
@@ -104,7 +105,7 @@ def _listed(name, dir):
             for part, paths in it.files.items()
             for path, label in zip(paths, it.labels[part], strict=True)
         ]
-        return it.class_names, items, len(it.ignored), list(it.problems)
+        return tuple(map(valid, it.class_names)), items, len(it.ignored), list(it.problems)
     spec = DataSpec(name, dir=str(dir), cache="none")
     try:
         read = SOURCES[source_of(spec)]

@@ -14,6 +14,7 @@ from kerastl.data.cache import keep
 from kerastl.data.images import EncodedImages, Images, Source
 from kerastl.data.walk import image_suffixes, is_litter
 from kerastl.errors import KerastlWarning, MissingData, UserError
+from kerastl.text import valid
 
 SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 SHOWN = 10
@@ -41,7 +42,7 @@ class Listing:
 
     def name(self, path):
         """The path of a file within the folder."""
-        return path.relative_to(self.root).as_posix()
+        return valid(path.relative_to(self.root).as_posix())
 
 
 def load_folder(spec, image_size):
@@ -76,7 +77,9 @@ def load_folder(spec, image_size):
     for split, files in listing.files.items():
         places = range(start, start := start + len(files))
         splits[split] = _without(listing, split, images, places, broken)
-    return Source(listing.class_names, **splits, skipped=tuple(listing.name(paths[place]) for place in broken))
+    return Source(
+        tuple(map(valid, listing.class_names)), **splits, skipped=tuple(listing.name(paths[place]) for place in broken)
+    )
 
 
 def list_folder(root):

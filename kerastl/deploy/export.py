@@ -51,7 +51,8 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
         "accuracy_lost"}.
 
     Raises:
-        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place.
+        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place, and its
+            `kept` says which.
         UserError: no such format, or a folder with the exports of another run.
         MissingExtra: a package that a format needs is not installed.
 
@@ -91,7 +92,8 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
             f"{folder}: not kept, because it was not proven to answer as the model in memory does: {'; '.join(failed)}. "
-            f"In place: {in_place}. A format can be left out (export.formats, --formats)"
+            f"In place: {in_place}. A format can be left out (export.formats, --formats)",
+            kept,
         )
     return kept
 

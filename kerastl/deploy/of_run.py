@@ -82,9 +82,13 @@ def export_run(folder, formats=None, out=None, temperature=None):
     wanted = spec.export.temperature if temperature is None else temperature
     how = {"formats": formats, "temperature": wanted, "run": run}
     if out is None:
-        return export_in_place(spec, model, data, labels, metrics, **how)
+        out, kept = export_in_place(spec, model, data, labels, metrics, **how)
+        write_card(out, model, metrics, kept)
+        return out, kept
     with disk_told(out):
-        return Path(out), export_trained(model, data, labels, metrics, out, **how)
+        kept = export_trained(model, data, labels, metrics, out, **how)
+        write_card(out, model, metrics, kept)
+    return Path(out), kept
 
 
 def export_in_place(spec, model, data, labels, metrics, **how):
@@ -107,7 +111,7 @@ def export_in_place(spec, model, data, labels, metrics, **how):
 
 
 def export_trained(model, data, labels, metrics, folder, *, formats, temperature, run=None):
-    """Export a model that was trained on, and judged on, some data, and write its card.
+    """Export a model that was trained on, and judged on, some data.
 
     Args:
         model: a `keras.Model` from raw pixels to probabilities.
@@ -117,7 +121,7 @@ def export_trained(model, data, labels, metrics, folder, *, formats, temperature
         folder, formats, temperature, run: see `export`.
     """
     judged = metrics.get("test") and metrics["test"].get("without_flip", metrics["test"])
-    kept = export(
+    return export(
         model,
         folder,
         formats,
@@ -128,8 +132,6 @@ def export_trained(model, data, labels, metrics, folder, *, formats, temperature
         temperature=temperature,
         run=run,
     )
-    write_card(folder, model, metrics, kept)
-    return kept
 
 
 def _id_of(folder):
