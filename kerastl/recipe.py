@@ -17,6 +17,7 @@ import tomli_w
 
 from kerastl import strict
 from kerastl.errors import RecipeError
+from kerastl.identity import relocated, remembered
 from kerastl.schema import Phase, Recipe
 from kerastl.text import valid
 
@@ -65,6 +66,8 @@ def strategy_names():
 def recipe(spec, strategy=None, **overrides):
     """Read a recipe, replace what was asked for, and check all of it.
 
+    The recipe.toml in a run folder is read as the run had it: its relative paths are meant from where the run was begun.
+
     Args:
         spec: the name of a recipe that comes with kerastl, or the path of a TOML file.
         strategy: the name of a strategy whose phases replace the recipe's, unless the recipe follows it already.
@@ -81,7 +84,7 @@ def recipe(spec, strategy=None, **overrides):
         96
     """
     path = _find(spec)
-    table = _read_toml(path)
+    table = relocated(_read_toml(path), path.parent)
     table.setdefault("name", path.stem)
     return _resolve(table, str(path), strategy, overrides)
 
@@ -89,6 +92,20 @@ def recipe(spec, strategy=None, **overrides):
 def override(base, strategy=None, **overrides):
     """A recipe with some values replaced, checked anew; arguments as in `recipe`."""
     return _resolve(strict.dump(base), f"recipe {base.name}", strategy, overrides)
+
+
+def as_begun(base, folder):
+    """A recipe as it was given to a run, with its relative paths meant from where that run was begun.
+
+    Args:
+        base: a `Recipe`.
+        folder: of the run; where there is none yet, nothing changes.
+    """
+    changes = remembered(strict.dump(base), folder)
+    beyond = {key: value for key, value in changes.items() if not key.startswith("baseline.")}
+    if own := {key.removeprefix("baseline."): value for key, value in changes.items() if key not in beyond}:
+        beyond["baseline"] = {**base.baseline, **own}
+    return override(base, **beyond) if beyond else base
 
 
 def to_toml(base):

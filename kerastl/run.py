@@ -17,7 +17,7 @@ from kerastl.data.load import load
 from kerastl.deploy.card import write_card
 from kerastl.deploy.export import save_keras
 from kerastl.deploy.formats import check_formats
-from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
+from kerastl.deploy.of_run import PROOF, export_in_place, spread
 from kerastl.errors import ExportError, KerastlWarning, UserError
 from kerastl.evaluate.report import PAGE, report
 from kerastl.evaluate.verdict import headline, judge_splits
@@ -25,8 +25,9 @@ from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json,
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
+from kerastl.outputs import check_folder, check_outputs, exports_of, run_id, told_taken
 from kerastl.parts import Parts
-from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
@@ -95,13 +96,17 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     check_trackers(spec)
     check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    if not worker()[0]:
+        check_folder(folder)
     refuse_links(folder)
+    spec = as_begun(spec, folder) if resume else spec
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         sweep_up(folder)
         if finished(folder) and resume:
             return _ended(_read(folder, spec))
+        _check_places(spec, folder, score_test)
         if not resume and (finished(folder) or begun(folder)):
             remedy = "name a new folder (--out)" + (
                 "" if finished(folder) else f", or go on with it (--resume {folder})"
@@ -174,11 +179,12 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         metrics |= _circumstances(spec, data, model, plans, phases, beginning)
         metrics["seconds"] = round(time.perf_counter() - began, 1)
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-        exports = _exports_of(spec) if score_test else None
-        if exports:
+        metrics["run"], exports = run_id(folder), None
+        if spec.export.formats and score_test:
             parts, metrics["exports"] = Parts(metrics.get("failed", {})), {}
             with parts.alone("exports"):
-                metrics["exports"] = _export(model, data, labels, metrics, spec, parts)
+                exports, metrics["exports"] = _export(model, data, labels, metrics, spec, parts)
+                metrics["exports_folder"] = str(exports)
                 tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
             metrics |= {"failed": parts.failed} if parts.failed else {}
             write_json(folder / "metrics.json", metrics)
@@ -187,28 +193,29 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
 
 
 def _export(model, data, labels, metrics, spec, parts):
-    """The exports that were kept; a format that was not, and the card, are parts of their own."""
-    folder, kept = folder_of(spec), {}
+    """Where the exports are, and those that were kept; a format that was not, and the card, are parts of their own."""
+    run = metrics["run"]
+    how = {"formats": spec.export.formats, "temperature": spec.export.temperature, "run": run}
     try:
-        kept = export_trained(model, data, labels, metrics, folder, spec.export.formats, spec.export.temperature)
+        folder, kept = export_in_place(spec, model, data, labels, metrics, **how)
     except ExportError as error:
-        kept, parts.failed["exports"] = error.kept, str(error)
+        folder, kept, parts.failed["exports"] = exports_of(spec, run), error.kept, str(error)
         warnings.warn(f"{error}; the run goes on without it", KerastlWarning, stacklevel=2)
     with parts.alone("model card"):
         write_card(folder, model, metrics, kept)
-    return kept
+    return folder, kept
 
 
 def _read(folder, spec):
     """A finished run, as it was given when it ended."""
-    exports, baseline = _exports_of(spec), folder / "baseline"
+    baseline = folder / "baseline"
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return Run(
         folder,
         spec,
         load_untrusted(folder / "model.keras"),
         metrics,
-        exports if "exports" in metrics else None,
+        _exports_of(spec, folder) if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
     )
 
@@ -223,8 +230,17 @@ def _files(metrics):
     return [it["file"] for it in metrics.get("exports", {}).values()]
 
 
-def _exports_of(spec):
-    return folder_of(spec) if spec.export.formats else None
+def _check_places(spec, folder, exports):
+    """Find out before the training where its results cannot go, and say where its exports will be, if not under their name."""
+    place = check_outputs(spec, folder, exports)
+    if place and place.name != spec.name and not begun(folder):
+        warnings.warn(told_taken(place.with_name(spec.name), place), KerastlWarning, stacklevel=3)
+
+
+def _exports_of(spec, folder):
+    """Where the exports of a finished run are; those of an earlier kerastl where its recipe has them."""
+    run = run_id(folder)
+    return exports_of(spec, run) if run else Path(spec.export.folder) / spec.name
 
 
 def _open(folder, spec, plans, beginning):

@@ -18,6 +18,7 @@ from kerastl.run import train
 from kerastl.schema import LastLayers
 
 FILES = {
+    "identity.json",
     "recipe.toml",
     "labels.json",
     "plan.txt",
@@ -63,7 +64,8 @@ def test_metrics_json_says_all_that_is_needed(finished):
     assert metrics["versions"]["keras"] == keras.__version__ and metrics["seed"] == 0
     assert metrics["recipe"]["model"]["backbone"] == "SmallCNN"
     assert {it["file"] for it in metrics["exports"].values()} == {"model.keras", "model.h5", "saved_model"}
-    assert json.loads((finished.exports / "export.json").read_text()) == metrics["exports"]
+    table = json.loads((finished.exports / "export.json").read_text())
+    assert table == {"run": metrics["run"], **metrics["exports"]} and metrics["exports_folder"] == str(finished.exports)
 
 
 def test_the_saved_predictions_are_the_model_s(finished):

@@ -21,6 +21,7 @@ from kerastl.cli.options import (
     resolved,
 )
 from kerastl.errors import UserError
+from kerastl.outputs import check_apart, check_file
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
@@ -122,6 +123,8 @@ def lr_find(
     """Let the learning rate of each phase grow from step to step, draw the loss and suggest a rate."""
     with errors_shown(debug, quiet, json_lines):
         spec = resolved(recipe, strategy, overrides, data_dir)
+        check_apart(out, spec.data)
+        check_file(out)
         tell("devices", told := start_tensorflow(), on=told)
         from kerastl.evaluate.plots import draw_rates
         from kerastl.train.lr_find import find_learning_rate

@@ -8,6 +8,7 @@ import typer
 
 from kerastl.cli.completion import splits
 from kerastl.cli.options import Debug, JsonLines, Quiet, app, as_row, broken_told, end_with, errors_shown, short
+from kerastl.outputs import check_file, check_folder
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_comparison, print_copies, print_table
 from kerastl.voice import say, to_people
@@ -71,6 +72,7 @@ def explain(
 
         for path in images:
             refuse_missing(path)
+        check_folder(out)
         start_tensorflow()
         from kerastl.deploy.explain import explain_stream
 
@@ -89,6 +91,8 @@ def report(
 ):
     """Write report.html of a finished run anew: the page to open first."""
     with errors_shown(debug):
+        if run.is_dir():
+            check_folder(run, "RUN", "expected a run folder that can be written to: copy it to one")
         start_tensorflow()
         from kerastl.evaluate.report import report as write
 
@@ -104,6 +108,8 @@ def compare(
 ):
     """Set finished runs side by side, and test which is better on the same test images."""
     with errors_shown(debug):
+        check_file(out)
+        check_file(figure, "--figure")
         start_tensorflow()
         from kerastl.evaluate.compare import compare as side_by_side
         from kerastl.evaluate.compare_page import write_page

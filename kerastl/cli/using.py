@@ -25,6 +25,7 @@ from kerastl.cli.options import (
 )
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
+from kerastl.outputs import check_file, check_folder
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_exports
 from kerastl.text import printable
@@ -60,6 +61,8 @@ def predict(
             refuse_missing(path)
         if out and not out.absolute().parent.is_dir():
             raise UserError(f"--out {out}: no folder {out.parent}; expected a file in one that is there")
+        if out:
+            check_file(out)
         start_tensorflow()
         from kerastl.deploy.predict import predict_stream
         from kerastl.deploy.runtimes import open_model
@@ -166,6 +169,8 @@ def export(
 ):
     """Write the model of a run in other formats; each is reloaded and compared before it is kept."""
     with errors_shown(debug, quiet, json_lines):
+        if out:
+            check_folder(out)
         start_tensorflow()
         from kerastl.deploy.of_run import export_run
 

@@ -1,5 +1,7 @@
 """The pictures of a report: answers true and false, where the model looked, and what it saw while it learned."""
 
+import itertools
+
 import numpy as np
 from PIL import Image
 
@@ -133,10 +135,22 @@ def _by_name(data, splits):
     places = {split: {it.name(place): place for place in range(len(it))} for split, it in there.items()}
 
     def show(split, name, label):
-        pixels = there[split].pixels[[places[split][name]]][0]
+        place = places[split].get(name)
+        if place is None:  # the folder of images is seen from elsewhere, or was moved
+            alike = max(places[split], key=lambda known: _same_end(known, name), default=None)
+            if alike is None or not _same_end(alike, name):
+                return ""
+            place = places[split][alike]
+        pixels = there[split].pixels[[place]][0]
         return picture(pixels, f"labelled {label}, of the {split} split", SIDE)
 
     return show
+
+
+def _same_end(one, other):
+    """How many parts at the end of two paths are the same."""
+    parts = (reversed(str(path).replace("\\", "/").split("/")) for path in (one, other))
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*parts, strict=False)))
 
 
 def augmented(spec):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastl.data.load import load
-from kerastl.errors import KerastlError
+from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate import figures, pictures
 from kerastl.evaluate.compare import read_metrics
 from kerastl.evaluate.page import number, render
@@ -31,7 +31,8 @@ STARTS = {
 def report(run, data=None, model=None):
     """Write the report of a finished run: one file with everything inside, for people.
 
-    What the folder no longer allows for, as the pictures where the data has gone, is left out, and the page says why.
+    What the folder no longer allows for, as the pictures where the data has gone, is left out, and the page says why. A page that
+    has pictures is not replaced by one that lacks them.
 
     Args:
         run: its folder.
@@ -42,7 +43,7 @@ def report(run, data=None, model=None):
         The path of report.html.
 
     Raises:
-        UserError: no finished run there.
+        UserError: no finished run there, or the page that stands there has pictures that cannot be shown again.
 
     Example:
         >>> report("runs/first")  # doctest: +SKIP
@@ -54,6 +55,8 @@ def report(run, data=None, model=None):
     baseline = folder / "baseline"
     rows = read_history(folder / "history.csv")
     shown, missing = _pictures(folder, metrics, spec, data, model)
+    if missing and data is None and "test" in metrics:
+        _keep_better(folder / PAGE, missing)
     render(
         "report.html",
         folder / PAGE,
@@ -76,6 +79,15 @@ def report(run, data=None, model=None):
         baseline=read_metrics(baseline) if (baseline / "metrics.json").is_file() else None,
     )
     return folder / PAGE
+
+
+def _keep_better(page, missing):
+    """Refuse to write a page without pictures over one that has them."""
+    if page.is_file() and b"<img" in page.read_bytes():
+        raise UserError(
+            f"{page}: kept as it is, as it has pictures that cannot be shown again. {' '.join(missing)} Put back what is missing, or "
+            "delete the page to have one without them"
+        )
 
 
 def look_up(table, key):
