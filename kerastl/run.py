@@ -1,6 +1,5 @@
 """A run: a recipe taken through all the rooms, and the folder it leaves behind."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -28,6 +27,7 @@ from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import Recipe, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
+from kerastl.run_folder import check_model, read_metrics
 from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
@@ -213,6 +213,7 @@ def judge_again(folder, split="test"):
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
+    check_model(folder / "model.keras", model, data)
     _, probabilities = answers(model, images, spec, split)
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
@@ -224,7 +225,7 @@ def judge_again(folder, split="test"):
 def _read(folder, spec):
     """A finished run, as it was given when it ended."""
     exports, baseline = _exports_of(spec), folder / "baseline"
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(folder)
     return Run(
         folder,
         spec,

@@ -1,6 +1,5 @@
 """The exports of a run: what they are compared, calibrated and judged on comes from its data."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,17 @@ from kerastl.errors import UserError
 from kerastl.files import disk_told, refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
+from kerastl.run_files import broken
+from kerastl.run_folder import METRICS, check_model, read_labels, read_metrics
+from kerastl.shapes import SHARE, problem
 
+# What the card tells, beyond what every metrics.json holds.
+CARD = {
+    "plan": [{"settings": {"optimizer": str}}],
+    "recipe": {"description": str, "evaluate": {"flip": bool}},
+    "test?": {"calibration": {"ece": SHARE}},
+}
+TEMPERED = {"calibration": {"ece": SHARE, "tempered": {"ece": SHARE}}}
 PROOF = 32  # training images on which exports are compared
 CALIBRATION = 128  # training images by which int8 is calibrated
 
@@ -51,13 +60,18 @@ def export_run(folder, formats=None, out=None, temperature=None):
         raise UserError(f"{folder}: its recipe exports nothing; expected --formats, as keras,onnx")
     check_formats(formats)
     out = Path(out) if out else folder_of(spec)
-    labels, metrics = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (LABELS, "metrics.json"))
-    if "temperature" not in metrics:
+    labels, metrics = read_labels(folder), read_metrics(folder)
+    if "temperature" not in metrics or "plan" not in metrics:
         raise UserError(
             f"{folder}: its metrics.json is of an earlier kerastl; expected a run of this one: train it again"
         )
+    if told := problem(metrics, CARD | ({"test": TEMPERED} if labels.get("temperature") and "test" in metrics else {})):
+        raise broken(folder / METRICS, told)
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = load_untrusted(folder / "model.keras")
+    check_model(folder / "model.keras", model, data)
+    if labels["classes"] != list(data.class_names):
+        raise broken(folder / LABELS, "its classes are not those of the data; expected the same, in the same order")
     wanted = spec.export.temperature if temperature is None else temperature
     with disk_told(out):
         return out, export_trained(model, data, labels, metrics, out, formats, wanted)
