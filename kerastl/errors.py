@@ -50,7 +50,15 @@ class TrainingFailed(KerastlError):
 
 
 class ExportError(KerastlError):
-    """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
+    """A file that, reloaded, does not answer as the model in memory does; it was not kept.
+
+    Args:
+        kept: what `export` gives of the other formats.
+    """
+
+    def __init__(self, message, kept=()):
+        super().__init__(message)
+        self.kept = dict(kept)
 
 
 class KerastlWarning(UserWarning):

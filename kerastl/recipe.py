@@ -16,6 +16,7 @@ import tomli_w
 from kerastl import strict
 from kerastl.errors import RecipeError
 from kerastl.schema import Phase, Recipe
+from kerastl.text import valid
 
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
@@ -146,7 +147,22 @@ def _resolve(table, source, strategy, overrides):
         path = tuple(dotted.split("."))
         _put(table, path, value, dotted)
         origins[path] = f"--set {dotted}={value}"
+    _refuse_invalid(table, source)
     return strict.read(Recipe, table, source, origins=origins)
+
+
+def _refuse_invalid(value, source, key=""):
+    """A name that is not UTF-8 comes from the command line, and no TOML file can hold it."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_invalid(item, source, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_invalid(item, source, key)
+    elif isinstance(value, str) and valid(value) != value:
+        raise RecipeError(
+            f"{source}: {key}: found {valid(value)!r}, which is not UTF-8; rename the file or folder, as a recipe is UTF-8"
+        )
 
 
 def _put(table, path, value, dotted):

@@ -10,11 +10,11 @@ from PIL import Image
 
 import kerastl
 from kerastl.data.load import load
-from kerastl.deploy.formats import FORMATS
-from kerastl.errors import ExportError, MissingData, UserError
+from kerastl.errors import MissingData, UserError
+from kerastl.evaluate_run import evaluate
 from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
-from kerastl.run import evaluate, train
+from kerastl.run import train
 from kerastl.schema import LastLayers
 
 FILES = {
@@ -101,19 +101,6 @@ def test_missing_data_ends_before_anything_is_written(tmp_path):
     with pytest.raises(MissingData):
         train(recipe("cifar10-finetune-first", **{"data.dir": str(tmp_path)}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
-    def unreadable(path):
-        raise OSError("cannot be read back")
-
-    monkeypatch.setitem(FORMATS, "h5", replace(FORMATS["h5"], load=unreadable))
-    settings = {"export.folder": str(tmp_path / "exports")}
-    with pytest.raises(ExportError, match=r"model\.h5"):
-        train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
-    assert "accuracy" in json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
-    assert (tmp_path / "run" / "model.keras").exists()
-    assert (tmp_path / "exports" / "cifar10-freeze-first" / "saved_model").exists()
 
 
 def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):

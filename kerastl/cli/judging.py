@@ -10,7 +10,7 @@ from kerastl.cli.completion import splits
 from kerastl.cli.options import Debug, JsonLines, Quiet, app, as_row, broken_told, end_with, errors_shown, short
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_comparison, print_copies, print_table
-from kerastl.voice import to_people
+from kerastl.voice import say, to_people
 
 
 @app.command()
@@ -25,14 +25,14 @@ def evaluate(
     with errors_shown(debug, quiet, json_lines):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
-        from kerastl.run import judge_again
+        from kerastl.evaluate_run import judge_again
 
         report, copies = judge_again(run, split)
         if not to_people():
             return
         low, high = report.loss_interval
         loss = f"loss {report.loss:.4f} [{low:.4f}, {high:.4f}]"
-        typer.echo(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")
+        say(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")
         print_copies(copies)
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
@@ -78,7 +78,7 @@ def explain(
         counts = Counter()
         for it in broken_told(explain_stream(model, images, out, **how), counts):
             alike = [{"image": n.image, "label": n.label, "similarity": short(n.similarity)} for n in it.neighbours]
-            typer.echo(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
+            say(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
         end_with(counts)
 
 
@@ -92,7 +92,7 @@ def report(
         start_tensorflow()
         from kerastl.evaluate.report import report as write
 
-        typer.echo(f"report: {write(run)}")
+        say(f"report: {write(run)}")
 
 
 @app.command()
@@ -111,4 +111,4 @@ def compare(
         found = side_by_side(runs, figure)
         print_comparison(found)
         write_page(found, out)
-        typer.echo(f"page: {out}; curves: {figure}")
+        say(f"page: {out}; curves: {figure}")

@@ -1,9 +1,9 @@
 """What the commands share: the app, options that several have, the recipe they make, and how an error ends."""
 
 import contextlib
-import json
 import platform
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,9 @@ from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.files import of_the_system
 from kerastl.recipe import parse_override
-from kerastl.voice import speaking, tell
+from kerastl.streams import takes_unicode, write_or_lose
+from kerastl.text import json_line
+from kerastl.voice import say, speaking, tell
 
 UNEXPECTED = "Unexpected error; rerun with --debug for the traceback."
 
@@ -26,7 +28,7 @@ def _show_version(wanted):
     if wanted:
         import kerastl
 
-        typer.echo(f"kerastl {kerastl.__version__}, Python {platform.python_version()}")
+        say(f"kerastl {kerastl.__version__}, Python {platform.python_version()}")
         raise typer.Exit()
 
 
@@ -123,12 +125,12 @@ def errors_shown(debug, quiet=False, json_lines=False):
 
 
 def _warning_told(message, *_):
-    typer.echo(f"warning: {message}", err=True)
+    write_or_lose("stderr", lambda: say(f"warning: {message}", err=True))
     tell("warning", message=str(message))
 
 
 def _ended(event, message, before, code):
-    typer.echo(f"{before}{message}", err=True)
+    say(f"{before}{message}", err=True)
     tell(event, message=message, exit_code=code)
     return typer.Exit(code)
 
@@ -139,14 +141,14 @@ def broken_told(answers, counts):
         counts["all"] += 1
         if answer.error:
             counts["broken"] += 1
-            typer.echo(f"{answer.file}: {answer.error}", err=True)
+            say(f"{answer.file}: {answer.error}", err=True)
         yield answer
 
 
 def end_with(counts):
     """Exit code 1 where images were broken."""
     if counts["broken"]:
-        typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
+        say(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
         raise typer.Exit(1)
 
 
@@ -154,7 +156,7 @@ def as_row(answer, **more):
     """A line of JSON: the answer to one image, or why it cannot be read."""
     best = {"predictions": [{"class": name, "probability": short(p)} for name, p in best_of(answer)]}
     told = {"error": answer.error} if answer.error else best | more
-    return json.dumps({"file": answer.file, **told}, ensure_ascii=False)
+    return json_line({"file": answer.file, **told}, letters=takes_unicode(sys.stdout))
 
 
 def best_of(answer):

@@ -21,12 +21,12 @@ from kerastl.cli.options import (
     free_folder,
     resolved,
 )
-from kerastl.errors import RecipeError, UserError
+from kerastl.errors import KerastlError, RecipeError, UserError
 from kerastl.files import refuse_links
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_run, print_seeds, print_sweep
-from kerastl.voice import tell, to_people
+from kerastl.voice import say, tell, to_people
 
 
 @app.command()
@@ -156,7 +156,7 @@ def run_recipe(spec, out, dry, seeds=None, **how):
             phases=[{"name": it.phase.name, "steps": it.steps, "rates": it.rates} for it in plans],
         )
         if to_people():
-            typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
+            say(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
     from kerastl.seeds import seeds_begun, train_seeds
@@ -176,3 +176,8 @@ def run_recipe(spec, out, dry, seeds=None, **how):
         raise
     if to_people():
         print_seeds(done) if seeds else print_run(done)
+    for metrics in done.metrics if seeds else (done.metrics,):
+        if failed := metrics.get("failed"):
+            raise KerastlError(
+                f"trained and saved, but for {', '.join(failed)} (metrics.json says why); kerastl train --resume {folder} does that again"
+            )

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from kerastl.files import write_text
 from kerastl.model.backbones import TABLE
 from kerastl.run_folder import read_labels
+from kerastl.text import markdown
 
 CARD = "README.md"
 HARDEST = 3  # classes that are named
@@ -118,10 +120,20 @@ def _base_model(backbone):
     return backbone.removeprefix("hub:hf://") if backbone.startswith("hub:hf://") else ""
 
 
+def _as_markdown(value):
+    """What stands in the card, as text: only what the template says is markup stays it (`tojson`, `safe`)."""
+    return value if isinstance(value, Markup) else markdown(str(value))
+
+
 def _template():
     folder = FileSystemLoader(Path(__file__).parent)
     cards = Environment(
-        loader=folder, autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=folder,
+        autoescape=False,
+        finalize=_as_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     cards.filters["percent"] = lambda share: f"{100 * share:.1f}%"
     return cards.get_template("card.md")

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kerastl import strict
 from kerastl.deploy.predict import Prediction, decoded
 from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
+from kerastl.evaluate.drawing import Figure, drawn, save
 from kerastl.evaluate.gradcam import gradcam, overlay
-from kerastl.evaluate.plots import OKABE_ITO, named, save
+from kerastl.evaluate.plots import OKABE_ITO, named
 from kerastl.evaluate.similar import Neighbour, open_lookalikes
 from kerastl.files import disk_told
 
@@ -138,6 +138,7 @@ def _drawn(it, out, taken):
     return replace(it, picture=path)
 
 
+@drawn
 def draw_explanation(it, path):
     """The image, where the evidence for a class is in it, the answer, and the training images that look alike.
 

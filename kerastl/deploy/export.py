@@ -48,7 +48,8 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
         that many, median}, and for formats that trade accuracy "test": {"n", "accuracy", "accuracy_lost"}.
 
     Raises:
-        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place.
+        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place, and its
+            `kept` says which.
         UserError: no such format.
         MissingExtra: a package that a format needs is not installed.
 
@@ -83,7 +84,8 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
             f"{folder}: not kept, because it was not proven to answer as the model in memory does: {'; '.join(failed)}. "
-            f"In place: {in_place}. A format can be left out (export.formats, --formats)"
+            f"In place: {in_place}. A format can be left out (export.formats, --formats)",
+            kept,
         )
     return kept
 

@@ -74,11 +74,13 @@ def export_run(folder, formats=None, out=None, temperature=None):
         raise broken(folder / LABELS, "its classes are not those of the data; expected the same, in the same order")
     wanted = spec.export.temperature if temperature is None else temperature
     with disk_told(out):
-        return out, export_trained(model, data, labels, metrics, out, formats, wanted)
+        kept = export_trained(model, data, labels, metrics, out, formats, wanted)
+        write_card(out, model, metrics, kept)
+    return out, kept
 
 
 def export_trained(model, data, labels, metrics, folder, formats, temperature):
-    """Export a model that was trained on, and judged on, some data, and write its card.
+    """Export a model that was trained on, and judged on, some data.
 
     Args:
         model: a `keras.Model` from raw pixels to probabilities.
@@ -88,7 +90,7 @@ def export_trained(model, data, labels, metrics, folder, formats, temperature):
         folder, formats, temperature: see `export`.
     """
     judged = metrics.get("test") and metrics["test"].get("without_flip", metrics["test"])
-    kept = export(
+    return export(
         model,
         folder,
         formats,
@@ -98,8 +100,6 @@ def export_trained(model, data, labels, metrics, folder, formats, temperature):
         test=(data.test, judged["accuracy"]) if judged else None,
         temperature=temperature,
     )
-    write_card(folder, model, metrics, kept)
-    return kept
 
 
 def folder_of(spec):
