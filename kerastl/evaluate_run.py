@@ -10,6 +10,7 @@ from kerastl.evaluate.verdict import answers, headline
 from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
+from kerastl.run_folder import check_model
 from kerastl.voice import tell
 
 
@@ -56,6 +57,7 @@ def judge_again(folder, split="test"):
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
     model = load_untrusted(folder / "model.keras")
+    check_model(folder / "model.keras", model, data)
     _, probabilities = answers(model, images, spec, split)
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None

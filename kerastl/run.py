@@ -1,6 +1,5 @@
 """A run: a recipe taken through all the rooms, and the folder it leaves behind."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -29,6 +28,7 @@ from kerastl.outputs import check_folder, check_outputs, exports_of, run_id, tol
 from kerastl.parts import Parts
 from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
+from kerastl.run_folder import read_metrics
 from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
@@ -209,7 +209,7 @@ def _export(model, data, labels, metrics, spec, parts):
 def _read(folder, spec):
     """A finished run, as it was given when it ended."""
     baseline = folder / "baseline"
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(folder)
     return Run(
         folder,
         spec,

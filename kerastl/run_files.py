@@ -11,6 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from kerastl.errors import BrokenRun, UntrustedFile
 from kerastl.model.archive import REMEDY, contents, pieces
 from kerastl.shapes import problem
 from kerastl.strict import depth
+from kerastl.text import printable
 
 MEGABYTE = 10**6
 MOST_TEXT = 64 * MEGABYTE  # bytes of a text file
@@ -28,6 +30,7 @@ MOST_DEFLATED = 100  # times its own size, beyond that: probabilities do not get
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, OverflowError, EOFError, NotImplementedError)
 DIGITS = "fiub"  # kinds of arrays that hold numbers
 REMAKE = "train the run again (kerastl train --out NEW), or take the file from a copy of the folder"
+GO_BACK = "delete it to go on from the state before it, or start a new run (--out NEW)"
 
 
 def read_arrays(path, shapes=None, most=MOST_DENSE):
@@ -79,16 +82,19 @@ def read_json(path, shape=object, most=MOST_TEXT):
     Raises:
         BrokenRun: it is none, or holds something else.
     """
-    text = read_text(path, most)
+    return parsed(path, read_text(path, most), shape)
+
+
+def parsed(path, text, shape=object):
+    """As `read_json`, of a text that stood in a file."""
     if (parts := sum(map(text.count, "[{,"))) > MOST_PARTS:
         raise broken(path, f"holds {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}")
     try:
         table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        raise broken(
-            path, f"{'is nested too deeply' if deep else f'is not JSON ({_line(error)})'}; expected JSON"
-        ) from None
+    except RecursionError:
+        raise broken(path, "is nested too deeply; expected a table of figures") from None
+    except ValueError as error:
+        raise broken(path, f"is not JSON ({_line(error)}); expected what kerastl wrote") from None
     if depth(table) > MOST_DEPTH:
         raise broken(path, f"is nested more than {MOST_DEPTH} deep; expected a table of figures")
     if told := problem(table, shape):
@@ -185,9 +191,16 @@ class _Stream:
         return told
 
 
-def broken(path, told, remedy=REMAKE):
-    """The error that a file is not what kerastl writes: what was found, and what was expected."""
-    return BrokenRun(f"{path}: {told}. To mend it, {remedy}")
+def broken(path, told):
+    """The error that a file is not what kerastl writes.
+
+    Args:
+        path: of the file.
+        told: what was found, and what was expected.
+    """
+    path = Path(path)
+    state = path.parent.name == "state" and path.suffix == ".npz"
+    return BrokenRun(f"{printable(str(path))}: {printable(told)}. To mend it, {GO_BACK if state else REMAKE}")
 
 
 def _line(error):

@@ -154,6 +154,21 @@ def read_predictions(folder, split, metrics):
     return probabilities, labels.astype(np.int64)
 
 
+def check_model(path, model, data):
+    """Refuse a model that takes other images than the data of its run has, or tells other classes apart.
+
+    Args:
+        path: of its file.
+        model: a `keras.Model`.
+        data: the run's `Data`.
+    """
+    shapes = [list(it.shape) for it in (*model.inputs, *model.outputs)]
+    wanted = [[None, *data.shape], [None, len(data.class_names)]]
+    if shapes != wanted:
+        told = f"its model goes from {shapes[0]} to {shapes[-1]}; expected {wanted[0]} to {wanted[1]}, as the data of the run has it"
+        raise broken(path, told)
+
+
 def _numbers(path, line, names, row):
     """A row of history.csv."""
     if len(row) != len(names):

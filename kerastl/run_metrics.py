@@ -87,9 +87,9 @@ RUN = {
     "recipe": _RECIPE,
     "phases": [PHASE],
     "data": {
-        **dict.fromkeys(("train", "validation", "test"), COUNT),
-        "duplicates": Names({"found": COUNT, "removed": COUNT}),
-        "skipped": [str],
+        "train": COUNT,
+        "duplicates?": Names({"found": COUNT, "removed": COUNT}),
+        "skipped?": [str],
         "digests?": Names(str),
     },
     "train": {"n": COUNT, "loss": Maybe(float), "accuracy": SHARE},
@@ -105,8 +105,10 @@ RUN = {
     "parameters": COUNT,
     "peak_memory_bytes": Maybe(AMOUNT),
     "seed": int,
-    "versions": Names(object),
-    "machine": object,
+    "versions": Names(Maybe(str)),
+    "machine": {"system": str, "processor": Maybe(str), "devices": [str]},
+    "git_revision": Maybe(str),
+    "trained_on?": str,
 }
 
 
@@ -117,6 +119,8 @@ def misfit(metrics):
     names = [phase["name"] for phase in metrics["phases"]]
     if len(set(names)) != len(names):
         return "phases: found two of one name; expected names that differ"
+    if not any(phase["epochs"] for phase in metrics["phases"]):
+        return "phases: found no epoch in any; expected one or more"
     for place, phase in enumerate(metrics["phases"]):
         if (phase["best_epoch"] or 0) > phase["epochs"]:
             return f"phases.{place}.best_epoch: found {phase['best_epoch']}; expected at most {phase['epochs']}, its epochs"

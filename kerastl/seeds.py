@@ -3,14 +3,12 @@
 recipe -> a run folder for each seed -> mean, standard deviation and all values
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerastl.errors import UserError
-from kerastl.evaluate.compare import SEEDS
+from kerastl.errors import UserError, shortened
 from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import mean_interval
 from kerastl.files import disk_told, locked, refuse_links, write_json, write_text
@@ -18,6 +16,7 @@ from kerastl.identity import IDENTITY, new_identity
 from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import differences
 from kerastl.run import train
+from kerastl.run_folder import SEEDS, read_seeds
 from kerastl.strict import dump
 from kerastl.train.devices import strategy_for, worker
 from kerastl.train.history import read_history
@@ -88,8 +87,8 @@ def train_seeds(spec, out, seeds=3, *, resume=False, force=False):
 
 def seeds_begun(folder):
     """How many seeds a folder was begun with; None where it holds no seeds."""
-    path = Path(folder) / SEEDS
-    return len(json.loads(path.read_text(encoding="utf-8"))["seeds"]) if path.is_file() else None
+    refuse_links(folder)
+    return len(read_seeds(folder)["seeds"]) if (Path(folder) / SEEDS).is_file() else None
 
 
 def _begin(folder, spec, specs, resume):
@@ -105,7 +104,7 @@ def _begin(folder, spec, specs, resume):
         if ours:
             before = dump(as_begun(recipe(folder / RECIPE), folder))
             if different := differences({"recipe": before}, {"recipe": dump(spec)}):
-                told = "; ".join(different.values())
+                told = "; ".join(shortened(different.values()))
                 raise UserError(
                     f"{folder}: these seeds were begun otherwise: {told}; expected the same, or a new folder (--out)"
                 )

@@ -1,14 +1,13 @@
 """The card beside the exports: what the model is, how good, on what, and how it is loaded, as Hugging Face has it."""
 
-import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from kerastl.deploy.runtimes import LABELS
 from kerastl.files import write_text
 from kerastl.model.backbones import TABLE
+from kerastl.run_folder import read_labels
 from kerastl.text import markdown
 
 CARD = "README.md"
@@ -56,7 +55,7 @@ def write_card(folder, model, metrics, kept):
         Mitchell et al. 2019, Model Cards for Model Reporting; https://huggingface.co/docs/hub/model-cards.
     """
     recipe, test = metrics["recipe"], metrics.get("test")
-    labels = json.loads((Path(folder) / LABELS).read_text(encoding="utf-8"))
+    labels = read_labels(folder)
     title, dataset, _ = _dataset(recipe["data"]["name"])
     text = _template().render(
         name=recipe["name"],

@@ -1,7 +1,6 @@
 """The exports of a run: what they are compared, calibrated and judged on comes from its data."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,17 @@ from kerastl.outputs import (
     run_id,
 )
 from kerastl.recipe import as_begun, recipe
+from kerastl.run_files import broken
+from kerastl.run_folder import METRICS, check_model, read_labels, read_metrics
+from kerastl.shapes import SHARE, problem
 
+# What the card tells, beyond what every metrics.json holds.
+CARD = {
+    "plan": [{"settings": {"optimizer": str}}],
+    "recipe": {"description": str, "evaluate": {"flip": bool}},
+    "test?": {"calibration": {"ece": SHARE}},
+}
+TEMPERED = {"calibration": {"ece": SHARE, "tempered": {"ece": SHARE}}}
 PROOF = 32  # training images on which exports are compared
 CALIBRATION = 128  # training images by which int8 is calibrated
 
@@ -72,13 +81,18 @@ def export_run(folder, formats=None, out=None, temperature=None):
         check_folder(out)
         if RUN in (exports_in(out) or {RUN: None}):  # otherwise its weights have to be looked at
             refuse_taken(out, run, files_of(formats))
-    labels, metrics = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (LABELS, "metrics.json"))
-    if "temperature" not in metrics:
+    labels, metrics = read_labels(folder), read_metrics(folder)
+    if "temperature" not in metrics or "plan" not in metrics:
         raise UserError(
             f"{folder}: its metrics.json is of an earlier kerastl; expected a run of this one: train it again"
         )
+    if told := problem(metrics, CARD | ({"test": TEMPERED} if labels.get("temperature") and "test" in metrics else {})):
+        raise broken(folder / METRICS, told)
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = load_untrusted(folder / "model.keras")
+    check_model(folder / "model.keras", model, data)
+    if labels["classes"] != list(data.class_names):
+        raise broken(folder / LABELS, "its classes are not those of the data; expected the same, in the same order")
     wanted = spec.export.temperature if temperature is None else temperature
     how = {"formats": formats, "temperature": wanted, "run": run}
     if out is None:

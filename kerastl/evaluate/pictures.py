@@ -7,6 +7,7 @@ from PIL import Image
 
 from kerastl.data.augment import mixing
 from kerastl.data.batches import training_batches
+from kerastl.errors import BrokenRun
 from kerastl.evaluate.gradcam import gradcam, overlay
 from kerastl.evaluate.page import picture
 from kerastl.evaluate.verdict import grid_places
@@ -132,14 +133,18 @@ def doubted(data, suspects):
 def _by_name(data, splits):
     """A function from split, name of an image and label to its picture."""
     there = {split: getattr(data, split) for split in splits}
-    places = {split: {it.name(place): place for place in range(len(it))} for split, it in there.items()}
+    places = {split: {it.name(place): place for place in range(len(it or ()))} for split, it in there.items()}
 
     def show(split, name, label):
+        if not isinstance(name, str | int):
+            raise BrokenRun(f"metrics.json: trust: {name!r} names no image; expected a file or a number")
         place = places[split].get(name)
         if place is None:  # the folder of images is seen from elsewhere, or was moved
             alike = max(places[split], key=lambda known: _same_end(known, name), default=None)
             if alike is None or not _same_end(alike, name):
-                return ""
+                raise BrokenRun(
+                    f"metrics.json: trust: names a {split} image that there is not; expected those of the data"
+                )
             place = places[split][alike]
         pixels = there[split].pixels[[place]][0]
         return picture(pixels, f"labelled {label}, of the {split} split", SIDE)

@@ -211,7 +211,7 @@ def test_names_are_escaped(made, tmp_path, no_data):
 
 
 def test_no_run(tmp_path):
-    with pytest.raises(UserError, match=r"no finished run .*metrics\.json"):
+    with pytest.raises(UserError, match=r"no finished run, .*metrics\.json"):
         report(tmp_path)
 
 
