@@ -163,7 +163,7 @@ def test_a_place_that_cannot_be_written_to(here, tiny, place, monkeypatch):
     with pytest.raises(UserError):
         check_file(Path(path) / "x.png")
     nothing_is_loaded(monkeypatch)
-    with pytest.raises(UserError, match=r"export\.folder .*--set export\.folder=FOLDER"):
+    with pytest.raises(UserError, match=r"export\.folder"):
         train(tiny(**{"export.folder": path}), here / "run")
     with pytest.raises(UserError, match="--out"):
         train(tiny(**{"export.folder": str(here / "exports")}), path)

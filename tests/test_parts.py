@@ -26,7 +26,7 @@ FAILING = {
     "pictures": ("kerastl.evaluate.verdict.draw_grid", "predictions.png"),
     "TensorBoard": ("kerastl.evaluate.verdict.show_answers", "predictions.png"),
     "copies": ("kerastl.evaluate.verdict.examine", "copies and doubted labels"),
-    "exports": ("kerastl.run.export_trained", "exports"),
+    "exports": ("kerastl.run.export_in_place", "exports"),
     "the card": ("kerastl.run.write_card", "model card"),
     "the report": ("kerastl.run.report", "report.html"),
     "the baseline": ("kerastl.run._baseline_of", "baseline"),
