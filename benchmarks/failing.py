@@ -22,8 +22,16 @@ NEVER = (
 )
 # Per case: "expect" and "never", regular expressions that are found, or not found, in the output (multiline); "why", in a few words.
 CASES = {
-    "hostile/card-injection": {},
-    "hostile/class-name-dollars": {},
+    "hostile/card-injection": {
+        "why": "names in the card are text",
+        "expect": ["README|^\\d+:# Lic|exports: "],
+        "never": ["^\\d+[:-]<script>", "onerror=alert", "^\\d+:# License$"],
+    },
+    "hostile/class-name-dollars": {
+        "why": "trained, drawn, reported",
+        "expect": ["exports: exports/", "report\\.html"],
+        "never": ["rror:", "ParseException"],
+    },
     "hostile/config-oov-tokens": {
         "why": "a table of words is refused, however long it is",
         "expect": [r"found StringLookup, which keeps a table of words", r"\[measure\] rc=2 .*peak=[1-9]\d{0,2}MB $"],
@@ -31,10 +39,17 @@ CASES = {
     },
     "hostile/config-shape-product": {
         "why": "a shape of 100,000 numbers is refused before they are multiplied",
-        "expect": [r"found target_shape of 100,000 numbers; expected at most 32", r"a config of 800,\d+ tables, lists and values"],
+        "expect": [
+            r"found target_shape of 100,000 numbers; expected at most 32",
+            r"a config of 800,\d+ tables, lists and values",
+        ],
         "never": [r"KILLED", r"wall=\d{3,}\."],
     },
-    "hostile/cwd-matplotlibrc": {},
+    "hostile/cwd-matplotlibrc": {
+        "why": "settings of the package alone",
+        "expect": ["--- others\\nreport: run/report.html|--- others[\\s\\S]*report\\.html"],
+        "never": ["rror:", "KILLED"],
+    },
     "hostile/cwd-streamlit-config": {},
     "hostile/eps-inside-iptc": {},
     "hostile/export-folder-found-out-late": {},
@@ -55,7 +70,11 @@ CASES = {
     "hostile/labels-txt-newline": {},
     "hostile/long-file-name-explain": {},
     "hostile/many-problems-listed": {},
-    "hostile/names-not-utf8": {},
+    "hostile/names-not-utf8": {
+        "why": "answers and runs are whole",
+        "expect": ["caf\\\\xe9|\\\\udcfc|\\\\xfc", "o\\.csv", "(rc=0[\\s\\S]*){2}"],
+        "never": ["rror:", "UnicodeEncodeError"],
+    },
     "hostile/near-duplicates-squared": {},
     "hostile/no-home-unknown-user": {
         "why": "train, predict and doctor work",
@@ -73,21 +92,46 @@ CASES = {
     "hostile/same-pid-after-kill": {},
     "hostile/sweep-db-raw-errors": {},
     "hostile/sweep-up-of-the-living": {},
-    "hostile/terminal-escapes": {},
+    "hostile/terminal-escapes": {
+        "why": "no escape sequence reaches a terminal",
+        "expect": [
+            "check data: title set 0 times, screen cleared 0 times",
+            "predict .*: title set 0 times, screen cleared 0 times",
+            "recipe's key, in the error: title set 0 times",
+            "HDF5 file, in the error: title set 0 times",
+        ],
+    },
     "hostile/zip-bzip2-lying-size": {
         "why": "bzip2 in an archive is refused before a byte is unpacked",
-        "expect": [r"'config\.json' is compressed by bzip2; expected members that are stored or deflated", r"\[measure\] rc=2"],
+        "expect": [
+            r"'config\.json' is compressed by bzip2; expected members that are stored or deflated",
+            r"\[measure\] rc=2",
+        ],
         "never": [r"KILLED", r"peak=[1-9]\d{3,}MB"],
     },
-    "people/cjk_boxes": {},
-    "people/class_named_train_or_test": {},
+    "people/cjk_boxes": {
+        "why": "a font that has the letters, or a sentence and their numbers",
+        "expect": ["both classes are the same box"],
+    },
+    "people/class_named_train_or_test": {
+        "why": "data.splits = none is offered",
+        "expect": ['(data\\.splits = "none"[\\s\\S]*){2}'],
+    },
     "people/console_cp1252": {
         "why": "letters that the console lacks are escapes",
         "expect": ["(rc=0[\\s\\S]*){4}"],
         "never": ["UnicodeEncodeError"],
     },
-    "people/docs_own_images_exif": {},
-    "people/dollar_class": {},
+    "people/docs_own_images_exif": {
+        "why": "the lines of the page and predict say the same",
+        "expect": ["new.jpg: sky_above", "^sky_above "],
+        "never": ["^sky_below"],
+    },
+    "people/dollar_class": {
+        "why": "trained, drawn, reported",
+        "expect": ["rc=0", "report\\.html"],
+        "never": ["^error: ", "Error:"],
+    },
     "people/exports_of_another_run_replaced": {},
     "people/from_another_folder": {},
     "people/keras2_h5": {},
@@ -102,21 +146,45 @@ CASES = {
         "why": "both answer",
         "expect": ["Usage: kerastl ", "^kerastl \\d"],
     },
-    "people/nas_thumbnails": {},
+    "people/nas_thumbnails": {
+        "why": "folders of a system are no classes",
+        "expect": ["(usable as it is|dog +\\d+)", "exact duplicates: none|duplicates: none|usable"],
+        "never": ["@eaDir"],
+    },
     "people/no_home": {
         "why": "trains, and doctor answers",
         "expect": ["rc=0", "nothing wrong was found|problem:"],
         "never": ["rc=1"],
     },
-    "people/no_right_answer": {},
-    "people/non_utf8_names": {},
+    "people/no_right_answer": {
+        "why": "no right answer is a score",
+        "expect": ["rc=0", "run/report\\.html"],
+        "never": ["^error: ", "Error:"],
+    },
+    "people/non_utf8_names": {
+        "why": "trained; JSON is written",
+        "expect": ["(rc=0[\\s\\S]*){2}"],
+        "never": ["^error: ", "Error:"],
+    },
     "people/onnx_uint8_half_or_batch_of_one": {},
     "people/own_model_as_backbone": {},
     "people/readonly_working_folder": {},
-    "people/recipe_text": {},
+    "people/recipe_text": {
+        "why": "what was meant, or a sentence that says it",
+        "expect": ["as Notepad writes it[\\s\\S]*rc=0", "single quotes", "expected folder:my photos"],
+        "never": ["\\./~", "ew: no such folder"],
+    },
     "people/saved_model_uint8_or_two_outputs": {},
-    "people/small_messages": {},
-    "people/split_names_silently_classes": {},
+    "people/small_messages": {
+        "why": "what was meant, or a sentence that says it",
+        "expect": ["stand beside the class folders", "unpack it", "is an address", "MODEL.KERAS|bright.png: ", "rc=1"],
+        "never": ["found '\\[\\\"stem\\\"'", "not a model", "^keras.json$", "^kerastl$"],
+    },
+    "people/split_names_silently_classes": {
+        "why": "splits, whatever their names",
+        "expect": ["(usable as it is[\\s\\S]*){3}", "test +16"],
+        "never": ["^ Train ", "^ seg_train ", "^ training_set "],
+    },
     "people/tflite_int8": {},
 }
 

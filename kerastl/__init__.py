@@ -24,7 +24,7 @@ del evaluate, train
 # Public name -> where it lives. Looked up when first used, so that TensorFlow waits until then.
 _LAZY = {
     "train": "kerastl.run",
-    "evaluate": "kerastl.run",
+    "evaluate": "kerastl.evaluate_run",
     "Run": "kerastl.run",
     "dry_run": "kerastl.preview",
     "tune_speed": "kerastl.preview",

@@ -14,6 +14,8 @@ MOODS = {
     "peak_memory_bytes",
     "milliseconds_1",
     "milliseconds_32",
+    "run",
+    "exports_folder",
 }
 PACKAGES = ("kerastl", "tensorflow", "keras", "numpy", "tensorflow-datasets", "scikit-learn", "pillow")
 

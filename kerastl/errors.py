@@ -37,6 +37,10 @@ class UntrustedFile(UserError):
     """A file that is not what it should be, or asks for more than a model of Keras' own layers needs."""
 
 
+class BrokenRun(UserError):
+    """A file of a run folder that is not what kerastl writes there: which file, what was found, what was expected, the remedy."""
+
+
 class MissingExtra(UserError):
     """An optional package that the recipe needs."""
 
@@ -46,7 +50,15 @@ class TrainingFailed(KerastlError):
 
 
 class ExportError(KerastlError):
-    """A file that, reloaded, does not answer as the model in memory does; it was not kept."""
+    """A file that, reloaded, does not answer as the model in memory does; it was not kept.
+
+    Args:
+        kept: what `export` gives of the other formats.
+    """
+
+    def __init__(self, message, kept=()):
+        super().__init__(message)
+        self.kept = dict(kept)
 
 
 class KerastlWarning(UserWarning):
@@ -57,6 +69,25 @@ def brief(error):
     """Another library's error in one line, for the middle of a message of ours."""
     lines = [line.strip() for line in PLUMBING.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def shortened(problems, most=10):
+    """The first of what may be thousands of problems, and how many more there are.
+
+    Args:
+        problems: any number of sentences.
+        most: how many are told.
+
+    Returns:
+        A list of at most `most` + 1 sentences.
+
+    Example:
+        >>> shortened([f"{n}.jpg: cannot be read" for n in range(5000)], most=2)
+        ['0.jpg: cannot be read', '1.jpg: cannot be read', 'and 4,998 more']
+    """
+    problems = list(problems)
+    more = len(problems) - most
+    return problems if more <= 0 else [*problems[:most], f"and {more:,} more"]
 
 
 OFFLINE_REMEDY = "To see the whole path with no download: python scripts/train_cifar10.py --sample"

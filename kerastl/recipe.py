@@ -7,6 +7,8 @@ A recipe names a dataset, a backbone and a list of phases. It is a TOML file, re
 import copy
 import dataclasses
 import json
+import os
+import re
 import tomllib
 import typing
 from pathlib import Path
@@ -15,7 +17,9 @@ import tomli_w
 
 from kerastl import strict
 from kerastl.errors import RecipeError
+from kerastl.identity import relocated, remembered
 from kerastl.schema import Phase, Recipe
+from kerastl.text import valid
 
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
@@ -62,6 +66,8 @@ def strategy_names():
 def recipe(spec, strategy=None, **overrides):
     """Read a recipe, replace what was asked for, and check all of it.
 
+    The recipe.toml in a run folder is read as the run had it: its relative paths are meant from where the run was begun.
+
     Args:
         spec: the name of a recipe that comes with kerastl, or the path of a TOML file.
         strategy: the name of a strategy whose phases replace the recipe's, unless the recipe follows it already.
@@ -78,7 +84,7 @@ def recipe(spec, strategy=None, **overrides):
         96
     """
     path = _find(spec)
-    table = _read_toml(path)
+    table = relocated(_read_toml(path), path.parent)
     table.setdefault("name", path.stem)
     return _resolve(table, str(path), strategy, overrides)
 
@@ -86,6 +92,20 @@ def recipe(spec, strategy=None, **overrides):
 def override(base, strategy=None, **overrides):
     """A recipe with some values replaced, checked anew; arguments as in `recipe`."""
     return _resolve(strict.dump(base), f"recipe {base.name}", strategy, overrides)
+
+
+def as_begun(base, folder):
+    """A recipe as it was given to a run, with its relative paths meant from where that run was begun.
+
+    Args:
+        base: a `Recipe`.
+        folder: of the run; where there is none yet, nothing changes.
+    """
+    changes = remembered(strict.dump(base), folder)
+    beyond = {key: value for key, value in changes.items() if not key.startswith("baseline.")}
+    if own := {key.removeprefix("baseline."): value for key, value in changes.items() if key not in beyond}:
+        beyond["baseline"] = {**base.baseline, **own}
+    return override(base, **beyond) if beyond else base
 
 
 def to_toml(base):
@@ -146,7 +166,46 @@ def _resolve(table, source, strategy, overrides):
         path = tuple(dotted.split("."))
         _put(table, path, value, dotted)
         origins[path] = f"--set {dotted}={value}"
+    _refuse_invalid(table, source)
+    _expand_home(table, source)
     return strict.read(Recipe, table, source, origins=origins)
+
+
+# What is a path, or may be one; before it, what kind of source it is.
+PATHS = {"data": ("name", "dir"), "model": ("weights", "backbone"), "export": ("folder",)}
+PREFIXED = re.compile("(folder:|hub:|)(.*)", re.DOTALL)
+DRIVE = re.compile(r"[A-Za-z]:[^/\\]")  # C: and no slash: a backslash was read as an escape
+
+
+def _expand_home(table, source):
+    """~ is the user's home in every path; what a Windows path becomes where TOML reads its backslashes is refused."""
+    for name, keys in PATHS.items():
+        inner = table.get(name)
+        for key in keys if isinstance(inner, dict) else ():
+            if not isinstance(inner.get(key), str):
+                continue
+            kind, path = PREFIXED.fullmatch(inner[key]).groups()
+            if "\0" in path or (DRIVE.match(path) and not path.isprintable()):
+                raise RecipeError(
+                    f"{source}: {name}.{key}: found {inner[key]!r}; a backslash in double quotes is an escape: write a Windows path in "
+                    "single quotes, 'C:\\photos', or with slashes, C:/photos"
+                )
+            if path.startswith("~"):
+                inner[key] = kind + os.path.expanduser(path)  # noqa: PTH111 (without a home folder it stays as it is)
+
+
+def _refuse_invalid(value, source, key=""):
+    """A name that is not UTF-8 comes from the command line, and no TOML file can hold it."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_invalid(item, source, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_invalid(item, source, key)
+    elif isinstance(value, str) and valid(value) != value:
+        raise RecipeError(
+            f"{source}: {key}: found {valid(value)!r}, which is not UTF-8; rename the file or folder, as a recipe is UTF-8"
+        )
 
 
 def _put(table, path, value, dotted):
@@ -178,10 +237,15 @@ def _place(items, step, dotted):
 
 
 def _find(spec):
-    if Path(spec).suffix == ".toml":
+    if Path(spec).suffix.lower() == ".toml":
         return Path(spec)
     if str(spec) in names():
         return RECIPES / f"{spec}.toml"
+    if Path(spec).is_dir():
+        raise RecipeError(
+            f'{spec}: is a folder; expected a recipe. To train on photos in it, write a recipe with data.name = "folder:{spec}" '
+            f"(docs/own-images.md); kerastl check {spec} looks at them"
+        )
     raise RecipeError(f"no recipe {str(spec)!r}; {strict.suggest(spec, names())}, or the path of a .toml file")
 
 
@@ -189,6 +253,16 @@ def _find_strategy(name, source):
     if name in strategy_names():
         return STRATEGIES / f"{name}.toml"
     raise RecipeError(f"{source}: strategy: found {name!r}; {strict.suggest(name, strategy_names())}")
+
+
+def _about_backslashes(text, error):
+    """A remedy, where a Windows path in double quotes may be why."""
+    found = re.search(r"line (\d+)", str(error))
+    lines = text.splitlines()
+    line = lines[int(found[1]) - 1] if found and int(found[1]) <= len(lines) else ""
+    if '"' not in line or "\\" not in line:
+        return ""
+    return "; a backslash in double quotes is an escape: write a Windows path in single quotes, 'C:\\photos', or with slashes"
 
 
 def _read_toml(path):
@@ -203,9 +277,10 @@ def _read_toml(path):
     if len(content) > MOST_BYTES:
         raise RecipeError(f"{path}: found more than {MOST_BYTES:,} bytes; expected a recipe, which is a page of text")
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # with or without the mark that Notepad begins a file with
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8: {error}; expected a recipe in TOML, saved as UTF-8") from None
+        found = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8: {error}"
+        raise RecipeError(f"{path}: {found}; expected a recipe in TOML, saved as UTF-8") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS:
             raise RecipeError(f"{path}: found {line.count('.')} dots in line {number}; expected at most {MOST_DOTS}")
@@ -214,7 +289,7 @@ def _read_toml(path):
     except RecursionError:
         raise RecipeError(f"{path}: not TOML that can be read: nested too deeply; expected a recipe") from None
     except ValueError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from None
+        raise RecipeError(f"{path}: not TOML: {error}{_about_backslashes(text, error)}") from None
     if (deep := strict.depth(table)) > MOST_DEPTH:
         raise RecipeError(f"{path}: found tables nested {deep} deep; expected at most {MOST_DEPTH}")
     return table

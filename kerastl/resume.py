@@ -1,16 +1,19 @@
 """Whether a run can go on: what it was begun with against what is there now."""
 
-import json
-
 from kerastl.circumstances import versions
-from kerastl.errors import UserError
+from kerastl.errors import UserError, shortened
 from kerastl.files import write_json
+from kerastl.identity import IDENTITY, new_identity, read_identity
 from kerastl.model.graph import digest_of_weights
+from kerastl.recipe import as_begun
+from kerastl.run_files import read_json
 from kerastl.schema import Recipe
+from kerastl.shapes import Names
 from kerastl.strict import dump, flat, read
 from kerastl.train.state import FOLDER
 
 ORIGIN = FOLDER / "run.json"
+OF_ORIGIN = {"recipe": Names(object), "data": Names(object), "first_weights": str, "versions": Names(object)}
 # Keys by how they begin. They change nothing of the training, or only where its files are:
 FREE = (
     "recipe.export.",
@@ -64,6 +67,7 @@ def finished(folder):
 def begin(folder, now):
     """Write down what a run begins with."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(folder / IDENTITY, new_identity(folder))
     write_json(folder / ORIGIN, now)
 
 
@@ -78,13 +82,15 @@ def check(folder, now, force=False):
     Raises:
         UserError: something differs; it is named, with what can be done.
     """
-    before = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    before = read_json(folder / ORIGIN, OF_ORIGIN)
     # Read anew, it has the keys that are newer than the run.
-    before["recipe"] = dump(read(Recipe, before["recipe"], str(folder / ORIGIN)))
+    before["recipe"] = dump(as_begun(read(Recipe, before["recipe"], str(folder / ORIGIN)), folder))
     different = differences(before, now)
     fatal = [told for key, told in different.items() if not key.startswith(FORCIBLE)]
+    if read_identity(folder) is None:  # begun by an earlier kerastl
+        write_json(folder / IDENTITY, new_identity(folder))
     if different and (fatal or not force):
-        shown = "; ".join(fatal or different.values())
+        shown = "; ".join(shortened(fatal or different.values()))
         remedy = "a run cannot go on with that: start a new one (--out)" if fatal else "--force goes on all the same"
         raise UserError(f"{folder}: this run was begun otherwise: {shown}; {remedy}")
 

@@ -1,6 +1,5 @@
 """A run: a recipe taken through all the rooms, and the folder it leaves behind."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -14,20 +13,22 @@ import tensorflow as tf
 from kerastl import strict
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
+from kerastl.deploy.card import write_card
 from kerastl.deploy.export import save_keras
 from kerastl.deploy.formats import check_formats
-from kerastl.deploy.of_run import PROOF, export_trained, folder_of, spread
-from kerastl.errors import KerastlWarning, UserError
-from kerastl.evaluate.metrics import judge
-from kerastl.evaluate.report import report
-from kerastl.evaluate.trust import find_copies, without_copies
-from kerastl.evaluate.verdict import answers, headline, judge_splits
+from kerastl.deploy.of_run import PROOF, export_in_place, spread
+from kerastl.errors import ExportError, KerastlWarning, UserError
+from kerastl.evaluate.report import PAGE, report
+from kerastl.evaluate.verdict import headline, judge_splits
 from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
-from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.outputs import check_folder, check_outputs, exports_of, run_id, told_taken
+from kerastl.parts import Parts
+from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
+from kerastl.run_folder import read_metrics
 from kerastl.train.describe import describe, tabulate
 from kerastl.train.devices import described, strategy_for, worker
 from kerastl.train.fit import fit
@@ -62,6 +63,10 @@ class Run:
 def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None, progress=None):
     """Train, judge and save what a recipe describes.
 
+    Once the model is trained and saved, nothing of what follows can lose the run: judging on each split, pictures, exports, card,
+    baseline and report are parts that stand alone. One that fails is a warning and an entry of `metrics["failed"]`, and
+    `resume` does it again.
+
     Args:
         spec: a `Recipe`, the name of one, or the path of a TOML file.
         out: run folder; made where it is missing, refused where it holds another run.
@@ -79,7 +84,7 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
 
     Raises:
         UserError: a recipe, data or weights that the user can mend, a folder that is taken, or a run that was begun otherwise.
-        KerastlError: the training diverged, an export is not equal to the model, or the disk is full.
+        KerastlError: the training diverged, or the disk is full.
         Stopped: the process was asked to end (Ctrl-C, SIGTERM), and the state is kept.
 
     Example:
@@ -91,26 +96,40 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     check_trackers(spec)
     check_formats(spec.export.formats)
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    if not worker()[0]:
+        check_folder(folder)
     refuse_links(folder)
+    spec = as_begun(spec, folder) if resume else spec
     if worker()[0]:
         return _follow(spec, folder, score_test, resume, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         sweep_up(folder)
         if finished(folder) and resume:
             return _ended(_read(folder, spec))
+        _check_places(spec, folder, score_test)
         if not resume and (finished(folder) or begun(folder)):
             remedy = "name a new folder (--out)" + (
                 "" if finished(folder) else f", or go on with it (--resume {folder})"
             )
             raise UserError(f"{folder}: holds a run already; {remedy}")
         run, data = _train(spec, folder, score_test, resume and begun(folder), force, on_epoch)
+        parts = Parts(run.metrics.pop("failed", {}))
         if spec.baseline and score_test:
-            run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+            with parts.alone("baseline"):
+                run = replace(run, baseline=train(_baseline_of(spec), folder / "baseline", resume=resume, force=force))
+                parts.failed |= {
+                    f"baseline, {name}": why for name, why in run.baseline.metrics.get("failed", {}).items()
+                }
         if spec.evaluate.report and score_test:
-            page = report(folder, data, run.model)
-            if run.exports:  # so that `kerastl app` has it too
-                write_text(run.exports / page.name, page.read_text(encoding="utf-8"))
-        forget(folder)
+            with parts.alone(PAGE):
+                page = report(folder, data, run.model)
+                if run.exports:  # so that `kerastl app` has it too
+                    write_text(run.exports / page.name, page.read_text(encoding="utf-8"))
+        if parts.failed:  # the state stays: --resume does these parts again
+            run.metrics["failed"] = parts.failed
+            write_json(folder / "metrics.json", run.metrics)
+        else:
+            forget(folder)
         return _ended(run)
 
 
@@ -160,83 +179,50 @@ def _train(spec, folder, score_test, resume, force, on_epoch):
         metrics |= _circumstances(spec, data, model, plans, phases, beginning)
         metrics["seconds"] = round(time.perf_counter() - began, 1)
         write_json(folder / "metrics.json", metrics)  # before the exports: should one of them fail, the rest is there
-        exports = _exports_of(spec) if score_test else None
-        if exports:
-            wanted = spec.export.formats, spec.export.temperature
-            metrics["exports"] = export_trained(model, data, labels, metrics, exports, *wanted)
+        metrics["run"], exports = run_id(folder), None
+        if spec.export.formats and score_test:
+            parts, metrics["exports"] = Parts(metrics.get("failed", {})), {}
+            with parts.alone("exports"):
+                exports, metrics["exports"] = _export(model, data, labels, metrics, spec, parts)
+                metrics["exports_folder"] = str(exports)
+                tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
+            metrics |= {"failed": parts.failed} if parts.failed else {}
             write_json(folder / "metrics.json", metrics)
-            tell("exported", run=str(folder), folder=str(exports), files=_files(metrics))
         followers.finish({**headline(metrics), "seconds": metrics["seconds"]}, _files(metrics))
     return Run(folder, spec, model, metrics, exports), data
 
 
-def evaluate(folder, split="test"):
-    """Judge the model of a finished run again, on the split of its own recipe.
-
-    Args:
-        folder: of the run.
-        split: "test", "validation" or "train".
-
-    Returns:
-        A `Report`.
-
-    Raises:
-        UserError: see `judge_again`.
-
-    Example:
-        >>> evaluate("runs/first", "validation").accuracy  # doctest: +SKIP
-        0.95
-    """
-    return judge_again(folder, split)[0]
-
-
-def judge_again(folder, split="test"):
-    """As `evaluate`, and for the test split what it says of copies among the training images.
-
-    Args:
-        folder: of the run.
-        split: "test", "validation" or "train".
-
-    Returns:
-        A `Report`, and what `without_copies` gives: for the test split, where the recipe has copies looked for; or None.
-
-    Raises:
-        UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
-    """
-    folder = Path(folder)
-    refuse_links(folder)
-    if not (folder / "model.keras").is_file():
-        raise UserError(f"{folder}: no finished run; expected a folder with recipe.toml and model.keras")
-    spec = recipe(folder / "recipe.toml")
-    data = load(spec.data, spec.model.image_size, spec.seed)
-    images = getattr(data, split, None)
-    if images is None:
-        raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
-    model = load_untrusted(folder / "model.keras")
-    _, probabilities = answers(model, images, spec, split)
-    report = judge(probabilities, images.labels, data.class_names, spec.seed)
-    copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None
-    copies = copies and without_copies(copies, data, probabilities)
-    tell("judged", run=str(folder), **headline({split: report.to_dict(), "trust": {"test": copies}}))
-    return report, copies
+def _export(model, data, labels, metrics, spec, parts):
+    """Where the exports are, and those that were kept; a format that was not, and the card, are parts of their own."""
+    run = metrics["run"]
+    how = {"formats": spec.export.formats, "temperature": spec.export.temperature, "run": run}
+    try:
+        folder, kept = export_in_place(spec, model, data, labels, metrics, **how)
+    except ExportError as error:
+        folder, kept, parts.failed["exports"] = exports_of(spec, run), error.kept, str(error)
+        warnings.warn(f"{error}; the run goes on without it", KerastlWarning, stacklevel=2)
+    with parts.alone("model card"):
+        write_card(folder, model, metrics, kept)
+    return folder, kept
 
 
 def _read(folder, spec):
     """A finished run, as it was given when it ended."""
-    exports, baseline = _exports_of(spec), folder / "baseline"
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    baseline = folder / "baseline"
+    metrics = read_metrics(folder)
     return Run(
         folder,
         spec,
         load_untrusted(folder / "model.keras"),
         metrics,
-        exports if "exports" in metrics else None,
+        _exports_of(spec, folder) if "exports" in metrics else None,
         _read(baseline, _baseline_of(spec)) if baseline.is_dir() else None,
     )
 
 
 def _ended(run):
-    tell("finished", run=str(run.folder), **headline(run.metrics), seconds=run.metrics["seconds"])
+    failed = {"failed": run.metrics["failed"]} if "failed" in run.metrics else {}
+    tell("finished", run=str(run.folder), **headline(run.metrics), seconds=run.metrics["seconds"], **failed)
     return run
 
 
@@ -244,8 +230,17 @@ def _files(metrics):
     return [it["file"] for it in metrics.get("exports", {}).values()]
 
 
-def _exports_of(spec):
-    return folder_of(spec) if spec.export.formats else None
+def _check_places(spec, folder, exports):
+    """Find out before the training where its results cannot go, and say where its exports will be, if not under their name."""
+    place = check_outputs(spec, folder, exports)
+    if place and place.name != spec.name and not begun(folder):
+        warnings.warn(told_taken(place.with_name(spec.name), place), KerastlWarning, stacklevel=3)
+
+
+def _exports_of(spec, folder):
+    """Where the exports of a finished run are; those of an earlier kerastl where its recipe has them."""
+    run = run_id(folder)
+    return exports_of(spec, run) if run else Path(spec.export.folder) / spec.name
 
 
 def _open(folder, spec, plans, beginning):

@@ -3,20 +3,20 @@
 recipe -> a run folder for each seed -> mean, standard deviation and all values
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kerastl.errors import UserError
-from kerastl.evaluate.compare import SEEDS
+from kerastl.errors import UserError, shortened
 from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import mean_interval
 from kerastl.files import disk_told, locked, refuse_links, write_json, write_text
-from kerastl.recipe import Recipe, override, recipe, to_toml
+from kerastl.identity import IDENTITY, new_identity
+from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import differences
 from kerastl.run import train
+from kerastl.run_folder import SEEDS, read_seeds
 from kerastl.strict import dump
 from kerastl.train.devices import strategy_for, worker
 from kerastl.train.history import read_history
@@ -68,6 +68,7 @@ def train_seeds(spec, out, seeds=3, *, resume=False, force=False):
         {'mean': 0.936, 'std': 0.007, 'interval': (0.918, 0.953), 'values': [0.942, 0.928, 0.937]}
     """
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    spec = as_begun(spec, folder) if resume else spec
     specs = [override(spec, name=f"{spec.name}-seed-{n}", seed=n) for n in range(spec.seed, spec.seed + seeds)]
     strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     first = not worker()[0]
@@ -86,8 +87,8 @@ def train_seeds(spec, out, seeds=3, *, resume=False, force=False):
 
 def seeds_begun(folder):
     """How many seeds a folder was begun with; None where it holds no seeds."""
-    path = Path(folder) / SEEDS
-    return len(json.loads(path.read_text(encoding="utf-8"))["seeds"]) if path.is_file() else None
+    refuse_links(folder)
+    return len(read_seeds(folder)["seeds"]) if (Path(folder) / SEEDS).is_file() else None
 
 
 def _begin(folder, spec, specs, resume):
@@ -95,19 +96,21 @@ def _begin(folder, spec, specs, resume):
     refuse_links(folder)
     with disk_told(folder), locked(folder):
         ours = resume and (folder / SEEDS).exists()
-        others = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {RECIPE, SEEDS}
+        others = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {RECIPE, SEEDS, IDENTITY}
         if others and not ours:
             raise UserError(
                 f"{folder}: holds something already; expected a new folder (--out), or one of seeds to go on with (--resume)"
             )
         if ours:
-            before = dump(recipe(folder / RECIPE))
+            before = dump(as_begun(recipe(folder / RECIPE), folder))
             if different := differences({"recipe": before}, {"recipe": dump(spec)}):
-                told = "; ".join(different.values())
+                told = "; ".join(shortened(different.values()))
                 raise UserError(
                     f"{folder}: these seeds were begun otherwise: {told}; expected the same, or a new folder (--out)"
                 )
-        write_text(folder / RECIPE, to_toml(spec))
+        else:
+            write_json(folder / IDENTITY, new_identity(folder))
+            write_text(folder / RECIPE, to_toml(spec))
         write_json(folder / SEEDS, _about(spec, specs))
 
 

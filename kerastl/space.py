@@ -155,7 +155,23 @@ def _asked(key, it):
 
 
 def _values(text):
-    return [parse_value(value) for value in text.split(",")]
+    """Values between commas; those within brackets and quotes belong together.
+
+    Example:
+        >>> _values('head,["stem","head"],{last_layers = 3}')
+        ['head', ['stem', 'head'], {'last_layers': 3}]
+    """
+    values, depth, quoted = [""], 0, None
+    for letter in text:
+        if letter in "\"'" and quoted in (None, letter):
+            quoted = None if quoted else letter
+        elif not quoted:
+            depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0 and not quoted:
+            values.append("")
+        else:
+            values[-1] += letter
+    return [parse_value(value) for value in values]
 
 
 def _typed(spec, key, it):

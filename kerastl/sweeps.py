@@ -14,7 +14,8 @@ from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate.plots import draw_sweep
 from kerastl.evaluate.verdict import headline
 from kerastl.files import disk_told, locked, refuse_links, write_json
-from kerastl.recipe import Recipe, override, recipe
+from kerastl.identity import IDENTITY, new_identity, relocated
+from kerastl.recipe import Recipe, as_begun, override, recipe
 from kerastl.resume import finished
 from kerastl.run import Run, train
 from kerastl.space import Range, make_space
@@ -93,7 +94,8 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None, progress=N
         return judged["val_accuracy"]
 
     with speaking(progress), disk_told(folder):
-        _begin(folder, about)
+        about = _begin(folder, about)
+        spec = as_begun(spec, folder)
         storage = open_storage(storage or f"sqlite:///{folder.resolve() / 'sweep.db'}")
         study = join(storage, name, about, _patience(spec) if search else None)
         trials = work(study, space.places, attempt, space, spec.seed)
@@ -113,12 +115,16 @@ def _begin(folder, about):
     with locked(folder, wait=WAIT):
         if (folder / ABOUT).exists():
             before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-            return refuse_another(before, about, folder, "name a new folder (--out)")
+            was, now = ({**it, "recipe": relocated(it["recipe"], folder)} for it in (before, about))
+            refuse_another(was, now, folder, "name a new folder (--out)")
+            return before
         if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise UserError(
                 f"{folder}: holds something else already; expected a new folder, or that of a sweep (--out)"
             )
+        write_json(folder / IDENTITY, new_identity(folder))
         write_json(folder / ABOUT, about)
+        return about
 
 
 def _patience(spec):

@@ -1,6 +1,8 @@
 """What the command line prints: tables, what a check or the doctor found, and the end of a run."""
 
-import typer
+from kerastl.errors import shortened
+from kerastl.text import printable
+from kerastl.voice import say
 
 SHOWN = 10  # rows of what may be thousands; --json has them all
 
@@ -12,7 +14,7 @@ def print_table(header, rows):
 
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(printable(str(cell)) for cell in row))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 220
@@ -30,11 +32,11 @@ def print_check(found):
     if all(found["sizes"].values()):
         print_table(("size", "min", "median", "max"), [(side, *it.values()) for side, it in found["sizes"].items()])
     for name in ("modes", "formats"):
-        typer.echo(f"{name}: " + ", ".join(f"{what} {n:,}" for what, n in found[name].items()))
+        say(f"{name}: " + ", ".join(f"{what} {n:,}" for what, n in found[name].items()))
     for kind, counts in found["duplicates"].items():
         told = ", ".join(f"{n:,} {'within' if '-' not in where else 'between'} {where}" for where, n in counts.items())
-        typer.echo(f"{kind} duplicates: {told or 'none'}")
-    typer.echo(f"flat images: {found['flat']:,}; files that are no images: {found['ignored']:,}")
+        say(f"{kind} duplicates: {told or 'none'}")
+    say(f"flat images: {found['flat']:,}; files that are no images: {found['ignored']:,}")
     print_first("broken", ("broken file", "why"), [tuple(it.values()) for it in found["broken"]])
     for title, key in (
         ("the same picture in two splits", "splits"),
@@ -42,9 +44,11 @@ def print_check(found):
     ):
         rows = [(*it["files"], " / ".join(it[key]), it["kind"]) for it in found["pairs"] if len(set(it[key])) > 1]
         print_first(title, (title, "", key, "duplicate"), rows)
+    for sentence in shortened(found["left_out"]):
+        say(f"left out or taken together: {sentence}")
     for sentence in found["refused"]:
-        typer.echo(f"training would refuse it: {sentence}")
-    typer.echo("usable as it is" if found["usable"] else "not usable as it is")
+        say(f"training would refuse it: {sentence}")
+    say("usable as it is" if found["usable"] else "not usable as it is")
 
 
 def split_row(pair):
@@ -59,7 +63,7 @@ def print_first(title, header, rows):
     if rows:
         print_table(header, rows[:SHOWN])
     if len(rows) > SHOWN:
-        typer.echo(f"{title}: {len(rows) - SHOWN:,} more, see --json")
+        say(f"{title}: {len(rows) - SHOWN:,} more, see --json")
 
 
 def print_doctor(found):
@@ -67,11 +71,11 @@ def print_doctor(found):
     print_table(("package", "version"), [(name, it or "not installed") for name, it in found["versions"].items()])
     machine = found["machine"]
     memory = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.1f} GB of memory"
-    typer.echo(f"{machine['system']}; {machine['processor']}, {machine['cores']} cores{memory}")
-    typer.echo(f"instructions: {' '.join(machine['instructions'] or ()) or 'unknown'}")
-    typer.echo(f"devices TensorFlow sees: {', '.join(found['tensorflow']['devices']) or 'none'}")
+    say(f"{machine['system']}; {machine['processor']}, {machine['cores']} cores{memory}")
+    say(f"instructions: {' '.join(machine['instructions'] or ()) or 'unknown'}")
+    say(f"devices TensorFlow sees: {', '.join(found['tensorflow']['devices']) or 'none'}")
     for device in machine["nvidia"]["devices"]:
-        typer.echo(f"device nvidia-smi shows: {device}")
+        say(f"device nvidia-smi shows: {device}")
     rows = [(it["what"], it["path"], _gigabytes(it["bytes"]), _gigabytes(it["free"])) for it in found["places"]]
     print_table(("kept there", "folder", "holds", "disk has left"), rows)
     extras = (found["packages"] or {"extras": {}})["extras"]
@@ -81,14 +85,14 @@ def print_doctor(found):
     ]
     print_table(("extra", "missing", "remedy"), rows)
     if speed := found["speed"]:
-        typer.echo(
+        say(
             f"{speed['network']} at {speed['image_size']} pixels, random weights, batch {speed['batch']}, {speed['precision']}: "
             f"forward {speed['forward']:.0f} images/s, training {speed['training']:.0f} images/s"
         )
     for it in found["problems"]:
-        typer.echo(f"problem: {it['problem']}\n remedy: {it['remedy']}")
+        say(f"problem: {it['problem']}\n remedy: {it['remedy']}")
     if not found["problems"]:
-        typer.echo("nothing wrong was found")
+        say("nothing wrong was found")
 
 
 def _gigabytes(number):
@@ -99,21 +103,25 @@ def print_run(run):
     """The end of a run: how good, against what, and where everything is."""
     from kerastl.evaluate.metrics import shown
 
-    print_table(*(against_baseline(run) if run.baseline else scores_by_split(run)))
-    if "test" in run.metrics:
-        typer.echo(calibration_told(run.metrics))
+    print_table(*(against_baseline(run) if _both_on_test(run) else scores_by_split(run)))
+    if "calibration" in run.metrics.get("test", {}):
+        say(calibration_told(run.metrics))
     for name, pair in run.metrics["data"]["duplicates"].items():
         if pair["found"]:
             where = name.replace("-", " and ")
-            typer.echo(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
+            say(f"exact duplicates between {where}: {pair['found']} found, {pair['removed']} removed")
     print_copies(run.metrics.get("trust", {}).get("test"))
     if coarse := run.metrics.get("test", {}).get("by_superclass"):
-        typer.echo(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
+        say(f"test accuracy by superclass {shown(coarse | {'n': run.metrics['test']['n']})}")
     first = "report.html, " if run.recipe.evaluate.report else ""
-    typer.echo(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} ({first}metrics.json, ...)")
-    if run.exports:
+    say(f"{run.metrics['seconds']:.0f} seconds in all; run: {run.folder} ({first}metrics.json, ...)")
+    if run.exports and run.metrics["exports"]:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
-        typer.echo(f"exports: {run.exports} ({files}, labels.json)")
+        say(f"exports: {run.exports} ({files}, labels.json)")
+
+
+def _both_on_test(run):
+    return run.baseline is not None and "test" in run.metrics and "test" in run.baseline.metrics
 
 
 def print_seeds(done):
@@ -128,8 +136,8 @@ def print_seeds(done):
     for split in ("validation", "test"):
         if split in done.summary:
             told = shown_spread(done.summary[split]["accuracy"])
-            typer.echo(f"{split} accuracy, mean ± standard deviation [95% interval of the mean]: {told}")
-    typer.echo(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
+            say(f"{split} accuracy, mean ± standard deviation [95% interval of the mean]: {told}")
+    say(f"all seeds: {done.folder} (seeds.json, seeds.png, {', '.join(done.summary['runs'])})")
 
 
 def print_comparison(found):
@@ -140,7 +148,7 @@ def print_comparison(found):
         print_table(columns, [[column(it) for column in columns.values()] for it in found.compared])
     print_table(PAIRS, [[column(pair) for column in PAIRS.values()] for pair in found.pairs])
     for sentence in found.notes:
-        typer.echo(sentence)
+        say(sentence)
 
 
 def print_copies(found):
@@ -151,7 +159,7 @@ def print_copies(found):
         kinds = ", ".join(f"{found[kind]} {kind}" for kind in ("exact", "near") if found[kind] is not None)
         left = found["without_duplicates"]
         left = shown(left) if left else "none is left"
-        typer.echo(f"test images that are among the training images: {kinds} copies; without them {left}")
+        say(f"test images that are among the training images: {kinds} copies; without them {left}")
 
 
 def print_exports(kept):
@@ -185,7 +193,7 @@ def print_speeds(speeds):
         rows.append((it.name, it.precision, *(f"{number:.1f}" for number in seconds)))
     print_table(columns, rows)
     total = sum(it.seconds for it in speeds)
-    typer.echo(f"{total:.0f} seconds of training; features counted as if none were cached yet")
+    say(f"{total:.0f} seconds of training; features counted as if none were cached yet")
 
 
 def print_rates(tests):
@@ -195,7 +203,7 @@ def print_rates(tests):
         for it in tests
     ]
     print_table(("phase", "name", "recipe", *tests[0].suggestions), rows)
-    typer.echo(
+    say(
         "steepest: where the smoothed loss falls fastest; min/10: a tenth of where it is lowest; -: it never fell. Each phase was "
         "tested from the weights the recipe begins with; the rates are those of the steps, train.learning_rate_scale included"
     )
@@ -224,13 +232,13 @@ def print_sweep(done):
     print_table((*keys, "state", "validation accuracy [95% interval]", "epochs", "seconds"), rows)
     for row in done.rows:
         if row["why"]:
-            typer.echo(", ".join(f"{key} = {row[key]}" for key in keys) + f" failed: {row['why']}")
+            say(", ".join(f"{key} = {row[key]}" for key in keys) + f" failed: {row['why']}")
     told = ", ".join(f"{key} = {done.winner[key]}" for key in keys)
-    typer.echo(f"winner, trained again on train + validation: {told}")
+    say(f"winner, trained again on train + validation: {told}")
     if done.final:
         print_run(done.final)
     else:
-        typer.echo(f"test accuracy {shown(done.test)}, in {done.test['run']}")
+        say(f"test accuracy {shown(done.test)}, in {done.test['run']}")
 
 
 def scores_by_split(run):

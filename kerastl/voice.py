@@ -17,8 +17,12 @@ import os
 import sys
 import time
 
+import typer
+
 from kerastl.errors import UserError
+from kerastl.streams import write_or_lose
 from kerastl.strict import suggest
+from kerastl.text import printable
 
 WAYS = ("bar", "lines", "json", "quiet")
 REDRAWN = 0.1  # seconds between two looks of a bar
@@ -67,9 +71,15 @@ def tell(event, words="", /, **facts):
         facts: plain values; numbers that JSON has not (NaN, infinity) become null.
     """
     if not to_people():
-        print(json.dumps({"event": event, **_plain(facts)}, default=str), flush=True)
+        line = json.dumps({"event": event, **_plain(facts)}, default=str)
+        write_or_lose("stdout", lambda: print(line, flush=True))
     elif words and _way.get() != "quiet":
-        _console().print(words, soft_wrap=True)
+        write_or_lose("stderr", lambda: _console().print(printable(words, lines=True), soft_wrap=True))
+
+
+def say(text, err=False):
+    """Print a result, or on the error output a warning or an error; names of strangers in it cannot act on the terminal."""
+    typer.echo(printable(text, lines=True), err=err)
 
 
 def clock(seconds):
@@ -100,9 +110,10 @@ class Bar:
 
         named, now = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[now]}"))
         columns, console = (named, BarColumn(WIDTH), MofNCompleteColumn(), now), _console()
+        title = printable(title)
         self.progress = Progress(*columns, console=console, transient=True, auto_refresh=False)
         self.room = console.width - len(title) - WIDTH - len(f" {steps}/{steps}   ")
-        self.progress.start()
+        self._draw(self.progress.start)
         self.task = self.progress.add_task(title, total=steps, now="")
         self.steps, self.done, self.began, self.drawn = steps, 0, time.perf_counter(), -math.inf
 
@@ -123,7 +134,7 @@ class Bar:
         told = words() if words else f"{clock(left)} left"
         while len(told) > self.room and told:
             told = told.rpartition("  ")[0]
-        self.progress.update(self.task, completed=self.done, now=told, refresh=True)
+        self._draw(lambda: self.progress.update(self.task, completed=self.done, now=printable(told), refresh=True))
         self.drawn = now
 
     def expect(self, steps):
@@ -135,8 +146,12 @@ class Bar:
     def close(self):
         """Give the terminal back; also where the work ended half-way."""
         if self.progress:
-            self.progress.stop()
+            self._draw(self.progress.stop)
             self.progress = None
+
+    def _draw(self, draw):
+        """A terminal that is gone takes no more of it, and ends no work."""
+        write_or_lose("stderr", draw)
 
 
 def _console():

@@ -11,7 +11,8 @@ from kerastl.errors import UserError
 from kerastl.evaluate.compare import compare
 from kerastl.evaluate.report import report
 from kerastl.evaluate.similar import open_lookalikes
-from kerastl.run import judge_again, train
+from kerastl.evaluate_run import judge_again
+from kerastl.run import train
 from kerastl.seeds import train_seeds
 from kerastl.sweeps import sweep
 

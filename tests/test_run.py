@@ -10,14 +10,15 @@ from PIL import Image
 
 import kerastl
 from kerastl.data.load import load
-from kerastl.deploy.formats import FORMATS
-from kerastl.errors import ExportError, MissingData, UserError
+from kerastl.errors import MissingData, UserError
+from kerastl.evaluate_run import evaluate
 from kerastl.preview import dry_run
 from kerastl.recipe import names, recipe
-from kerastl.run import evaluate, train
+from kerastl.run import train
 from kerastl.schema import LastLayers
 
 FILES = {
+    "identity.json",
     "recipe.toml",
     "labels.json",
     "plan.txt",
@@ -63,7 +64,8 @@ def test_metrics_json_says_all_that_is_needed(finished):
     assert metrics["versions"]["keras"] == keras.__version__ and metrics["seed"] == 0
     assert metrics["recipe"]["model"]["backbone"] == "SmallCNN"
     assert {it["file"] for it in metrics["exports"].values()} == {"model.keras", "model.h5", "saved_model"}
-    assert json.loads((finished.exports / "export.json").read_text()) == metrics["exports"]
+    table = json.loads((finished.exports / "export.json").read_text())
+    assert table == {"run": metrics["run"], **metrics["exports"]} and metrics["exports_folder"] == str(finished.exports)
 
 
 def test_the_saved_predictions_are_the_model_s(finished):
@@ -101,19 +103,6 @@ def test_missing_data_ends_before_anything_is_written(tmp_path):
     with pytest.raises(MissingData):
         train(recipe("cifar10-finetune-first", **{"data.dir": str(tmp_path)}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_failed_export_loses_nothing_else(tiny, tmp_path, monkeypatch):
-    def unreadable(path):
-        raise OSError("cannot be read back")
-
-    monkeypatch.setitem(FORMATS, "h5", replace(FORMATS["h5"], load=unreadable))
-    settings = {"export.folder": str(tmp_path / "exports")}
-    with pytest.raises(ExportError, match=r"model\.h5"):
-        train(tiny("cifar10-freeze-first", "head-only", **settings), tmp_path / "run")
-    assert "accuracy" in json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
-    assert (tmp_path / "run" / "model.keras").exists()
-    assert (tmp_path / "exports" / "cifar10-freeze-first" / "saved_model").exists()
 
 
 def test_a_baseline_is_trained_and_judged_beside(tiny, tmp_path):

@@ -52,6 +52,7 @@ def test_each_seed_is_a_run_and_they_differ(two, spec):
         "seeds.json",
         "seeds.png",
         "recipe.toml",
+        "identity.json",
     }
     assert (two.folder / "seed-4" / "model.keras").is_file()
 

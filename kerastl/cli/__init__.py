@@ -5,9 +5,12 @@ Commands stand in `kerastl --help` in the order in which their modules are impor
 
 from kerastl.cli import before, training, judging, using  # noqa: F401, I001
 from kerastl.cli.options import app
-from kerastl.streams import prepare_streams
+from kerastl.streams import end_streams, prepare_streams
 
 
 def main():
     prepare_streams()
-    app(prog_name="kerastl")
+    try:
+        app(prog_name="kerastl")
+    except SystemExit as end:
+        raise SystemExit(end_streams(end.code)) from None

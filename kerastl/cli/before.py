@@ -20,10 +20,12 @@ from kerastl.cli.options import (
     errors_shown,
     resolved,
 )
+from kerastl.errors import UserError
+from kerastl.outputs import check_apart, check_file
 from kerastl.recipe import OWN_PHASES, keys, names
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_check, print_doctor, print_rates, print_speeds, print_table
-from kerastl.voice import tell, to_people
+from kerastl.voice import say, tell, to_people
 
 
 @app.command()
@@ -48,6 +50,9 @@ def check(
         str, typer.Argument(help="A folder of class folders, or a data.name, as cifar10 or tfds:NAME.", metavar="DATA")
     ],
     data_dir: DataDir = None,
+    splits: Annotated[
+        str, typer.Option(help="Of a folder: auto, or none where every sub-folder is a class, as data.splits.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: Debug = False,
 ):
@@ -57,8 +62,11 @@ def check(
             start_tensorflow()
         from kerastl.data.check import check as inspect
 
-        found = inspect(data, str(data_dir or ""))
-        typer.echo(json.dumps(found, indent=2)) if as_json else print_check(found)
+        if splits not in ("auto", "none"):
+            raise UserError(f"--splits: found {splits!r}; expected auto or none")
+
+        found = inspect(data, str(data_dir or ""), splits)
+        say(json.dumps(found, indent=2)) if as_json else print_check(found)
         raise typer.Exit(0 if found["usable"] else 1)
 
 
@@ -73,7 +81,7 @@ def doctor(
         from kerastl.doctor import examine
 
         found = examine(probe)
-        typer.echo(json.dumps(found, indent=2)) if as_json else print_doctor(found)
+        say(json.dumps(found, indent=2)) if as_json else print_doctor(found)
         raise typer.Exit(1 if found["problems"] else 0)
 
 
@@ -115,6 +123,8 @@ def lr_find(
     """Let the learning rate of each phase grow from step to step, draw the loss and suggest a rate."""
     with errors_shown(debug, quiet, json_lines):
         spec = resolved(recipe, strategy, overrides, data_dir)
+        check_apart(out, spec.data)
+        check_file(out)
         tell("devices", told := start_tensorflow(), on=told)
         from kerastl.evaluate.plots import draw_rates
         from kerastl.train.lr_find import find_learning_rate
@@ -125,4 +135,4 @@ def lr_find(
             tell("rates", phase=it.name, number=it.phase, rates=it.rates, suggestions=it.suggestions)
         if to_people():
             print_rates(tests)
-            typer.echo(f"curves: {out}")
+            say(f"curves: {out}")

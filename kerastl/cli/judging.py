@@ -8,9 +8,10 @@ import typer
 
 from kerastl.cli.completion import splits
 from kerastl.cli.options import Debug, JsonLines, Quiet, app, as_row, broken_told, end_with, errors_shown, short
+from kerastl.outputs import check_file, check_folder
 from kerastl.startup import start_tensorflow
 from kerastl.tables import decimals, print_comparison, print_copies, print_table
-from kerastl.voice import to_people
+from kerastl.voice import say, to_people
 
 
 @app.command()
@@ -25,14 +26,14 @@ def evaluate(
     with errors_shown(debug, quiet, json_lines):
         start_tensorflow()
         from kerastl.evaluate.metrics import shown
-        from kerastl.run import judge_again
+        from kerastl.evaluate_run import judge_again
 
         report, copies = judge_again(run, split)
         if not to_people():
             return
         low, high = report.loss_interval
         loss = f"loss {report.loss:.4f} [{low:.4f}, {high:.4f}]"
-        typer.echo(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")
+        say(f"{split} accuracy {shown(report)}, {loss}, top-5 {decimals(report.top5)}")
         print_copies(copies)
         rows = [
             (c["name"], c["n"], f"{c['precision']:.3f}", f"{c['recall']:.3f}", f"{c['f1']:.3f}")
@@ -71,6 +72,7 @@ def explain(
 
         for path in images:
             refuse_missing(path)
+        check_folder(out)
         start_tensorflow()
         from kerastl.deploy.explain import explain_stream
 
@@ -78,7 +80,7 @@ def explain(
         counts = Counter()
         for it in broken_told(explain_stream(model, images, out, **how), counts):
             alike = [{"image": n.image, "label": n.label, "similarity": short(n.similarity)} for n in it.neighbours]
-            typer.echo(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
+            say(as_row(it, explained=it.explained, picture=str(it.picture), similar=alike))
         end_with(counts)
 
 
@@ -89,10 +91,12 @@ def report(
 ):
     """Write report.html of a finished run anew: the page to open first."""
     with errors_shown(debug):
+        if run.is_dir():
+            check_folder(run, "RUN", "expected a run folder that can be written to: copy it to one")
         start_tensorflow()
         from kerastl.evaluate.report import report as write
 
-        typer.echo(f"report: {write(run)}")
+        say(f"report: {write(run)}")
 
 
 @app.command()
@@ -104,6 +108,8 @@ def compare(
 ):
     """Set finished runs side by side, and test which is better on the same test images."""
     with errors_shown(debug):
+        check_file(out)
+        check_file(figure, "--figure")
         start_tensorflow()
         from kerastl.evaluate.compare import compare as side_by_side
         from kerastl.evaluate.compare_page import write_page
@@ -111,4 +117,4 @@ def compare(
         found = side_by_side(runs, figure)
         print_comparison(found)
         write_page(found, out)
-        typer.echo(f"page: {out}; curves: {figure}")
+        say(f"page: {out}; curves: {figure}")

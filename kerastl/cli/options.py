@@ -1,32 +1,51 @@
 """What the commands share: the app, options that several have, the recipe they make, and how an error ends."""
 
 import contextlib
-import json
+import os
 import platform
+import re
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from kerastl import recipe as read_recipe
 from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.files import of_the_system
 from kerastl.recipe import parse_override
-from kerastl.voice import speaking, tell
+from kerastl.streams import takes_unicode, write_or_lose
+from kerastl.text import json_line
+from kerastl.voice import say, speaking, tell
 
 UNEXPECTED = "Unexpected error; rerun with --debug for the traceback."
 
-app = typer.Typer(no_args_is_help=True)
+
+class Commands(TyperGroup):
+    """The commands; ~ at the beginning of a path is the user's home also where the shell leaves it, as in --out=~/runs."""
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(
+            ctx, [re.sub("^(--[a-z-]+=|)(~(?:/.*)?)$", _at_home, it, flags=re.DOTALL) for it in args]
+        )
+
+
+def _at_home(found):
+    return found[1] + os.path.expanduser(found[2])  # noqa: PTH111 (without a home folder it stays as it is)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True)
 
 
 def _show_version(wanted):
     if wanted:
         import kerastl
 
-        typer.echo(f"kerastl {kerastl.__version__}, Python {platform.python_version()}")
+        say(f"kerastl {kerastl.__version__}, Python {platform.python_version()}")
         raise typer.Exit()
 
 
@@ -123,12 +142,12 @@ def errors_shown(debug, quiet=False, json_lines=False):
 
 
 def _warning_told(message, *_):
-    typer.echo(f"warning: {message}", err=True)
+    write_or_lose("stderr", lambda: say(f"warning: {message}", err=True))
     tell("warning", message=str(message))
 
 
 def _ended(event, message, before, code):
-    typer.echo(f"{before}{message}", err=True)
+    say(f"{before}{message}", err=True)
     tell(event, message=message, exit_code=code)
     return typer.Exit(code)
 
@@ -139,14 +158,14 @@ def broken_told(answers, counts):
         counts["all"] += 1
         if answer.error:
             counts["broken"] += 1
-            typer.echo(f"{answer.file}: {answer.error}", err=True)
+            say(f"{answer.file}: {answer.error}", err=True)
         yield answer
 
 
 def end_with(counts):
     """Exit code 1 where images were broken."""
     if counts["broken"]:
-        typer.echo(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
+        say(f"error: {counts['broken']:,} of {counts['all']:,} images cannot be read", err=True)
         raise typer.Exit(1)
 
 
@@ -154,7 +173,7 @@ def as_row(answer, **more):
     """A line of JSON: the answer to one image, or why it cannot be read."""
     best = {"predictions": [{"class": name, "probability": short(p)} for name, p in best_of(answer)]}
     told = {"error": answer.error} if answer.error else best | more
-    return json.dumps({"file": answer.file, **told}, ensure_ascii=False)
+    return json_line({"file": answer.file, **told}, letters=takes_unicode(sys.stdout))
 
 
 def best_of(answer):

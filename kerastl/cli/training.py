@@ -21,12 +21,14 @@ from kerastl.cli.options import (
     free_folder,
     resolved,
 )
-from kerastl.errors import RecipeError, UserError
+from kerastl.errors import KerastlError, RecipeError, UserError
 from kerastl.files import refuse_links
+from kerastl.outputs import check_outputs
+from kerastl.recipe import as_begun
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_run, print_seeds, print_sweep
-from kerastl.voice import tell, to_people
+from kerastl.voice import say, tell, to_people
 
 
 @app.command()
@@ -61,6 +63,8 @@ def train(
     with errors_shown(debug, quiet, json_lines):
         if resume is not None and out is not None:
             raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
+        if resume is not None and data_dir is not None:
+            data_dir = data_dir.absolute()  # other relative paths are meant from where the run was begun
         spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
         run_recipe(spec, resume or out, dry_run, seeds, resume=resume is not None, force=force)
 
@@ -116,12 +120,13 @@ def sweep(
     """
     with errors_shown(debug, quiet, json_lines):
         base = resolved(recipe, strategy, overrides, data_dir)
+        folder = out or free_folder(f"{base.name}-sweep")
+        check_outputs(base, folder)
         over, search = dict(map(parse_over, over or [])), dict(map(parse_search, search or []))
         make_space(base, over, search, trials)
         start_tensorflow()
         from kerastl.sweeps import sweep as run_sweep
 
-        folder = out or free_folder(f"{base.name}-sweep")
         try:
             done = run_sweep(base, over, folder, search=search, trials=trials, storage=storage)
         except KeyboardInterrupt as stop:
@@ -144,6 +149,9 @@ def recipe_of(run):
 
 
 def run_recipe(spec, out, dry, seeds=None, **how):
+    folder = out or free_folder(spec.name)
+    if not dry:
+        check_outputs(as_begun(spec, folder), folder)
     told = start_tensorflow()
     if dry:
         from kerastl.preview import dry_run
@@ -156,7 +164,7 @@ def run_recipe(spec, out, dry, seeds=None, **how):
             phases=[{"name": it.phase.name, "steps": it.steps, "rates": it.rates} for it in plans],
         )
         if to_people():
-            typer.echo(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
+            say(f"{spec.name}: {spec.description}\n{data}\n\n{describe(plans)}")
         return
     from kerastl.run import train as run_train
     from kerastl.seeds import seeds_begun, train_seeds
@@ -164,7 +172,6 @@ def run_recipe(spec, out, dry, seeds=None, **how):
 
     if out is None and worker()[1] > 1:
         raise UserError("--out: several workers have to agree on the run folder; expected --out DIR or --resume RUN")
-    folder = out or free_folder(spec.name)
     tell(
         "devices", f"{spec.name} -> {folder}, {told}; {described(spec.train.devices)}", on=described(spec.train.devices)
     )
@@ -176,3 +183,8 @@ def run_recipe(spec, out, dry, seeds=None, **how):
         raise
     if to_people():
         print_seeds(done) if seeds else print_run(done)
+    for metrics in done.metrics if seeds else (done.metrics,):
+        if failed := metrics.get("failed"):
+            raise KerastlError(
+                f"trained and saved, but for {', '.join(failed)} (metrics.json says why); kerastl train --resume {folder} does that again"
+            )

@@ -25,9 +25,11 @@ from kerastl.cli.options import (
 )
 from kerastl.errors import UserError
 from kerastl.files import disk_told, whole
+from kerastl.outputs import check_file, check_folder
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_exports
-from kerastl.voice import Bar, draws, tell, to_people
+from kerastl.text import printable
+from kerastl.voice import Bar, draws, say, tell, to_people
 
 
 @app.command()
@@ -59,6 +61,8 @@ def predict(
             refuse_missing(path)
         if out and not out.absolute().parent.is_dir():
             raise UserError(f"--out {out}: no folder {out.parent}; expected a file in one that is there")
+        if out:
+            check_file(out)
         start_tensorflow()
         from kerastl.deploy.predict import predict_stream
         from kerastl.deploy.runtimes import open_model
@@ -90,14 +94,19 @@ def show_app(
         from kerastl.deploy.gallery import models_in
         from kerastl.deploy.server import serve
 
-        typer.echo(f"http://{host}:{port} shows {', '.join(models_in(models))}; Ctrl-C ends it", err=True)
+        say(f"http://{host}:{port} shows {', '.join(models_in(models))}; Ctrl-C ends it", err=True)
         serve(models, host, port)
 
 
 @contextlib.contextmanager
 def _written(path):
-    with disk_told(path.parent), whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with disk_told(path.parent), whole(path) as temporary, _opened(temporary) as file:
         yield file
+
+
+def _opened(path):
+    """For names that are not UTF-8 as well: their bytes are escapes."""
+    return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _under_bar(answers, images):
@@ -120,7 +129,7 @@ def _write_lines(answers, file, top):
     for answer in answers:
         if not answer.error:
             told = ", ".join(f"{name} {100 * p:.1f}%" for name, p in best_of(answer))
-            file.write(f"{answer.file}: {told}\n")
+            file.write(printable(f"{answer.file}: {told}") + "\n")
 
 
 def _write_json(answers, file, top):
@@ -132,9 +141,10 @@ def _write_csv(answers, file, top):
     rows = csv.writer(file, lineterminator="\n")
     ranks = [f"{what}_{place}" for place in range(1, top + 1) for what in ("class", "probability")]
     rows.writerow(["file", *ranks, "error"])
+    clean = printable if file.isatty() else str
     for answer in answers:
         best = [cell for name, p in best_of(answer) for cell in (name, short(p))] or [""] * len(ranks)
-        rows.writerow([answer.file, *best, answer.error or ""])
+        rows.writerow([clean(str(cell)) for cell in (answer.file, *best, answer.error or "")])
 
 
 @app.command()
@@ -159,6 +169,8 @@ def export(
 ):
     """Write the model of a run in other formats; each is reloaded and compared before it is kept."""
     with errors_shown(debug, quiet, json_lines):
+        if out:
+            check_folder(out)
         start_tensorflow()
         from kerastl.deploy.of_run import export_run
 
@@ -166,4 +178,4 @@ def export(
         tell("exported", run=str(run), folder=str(folder), files=[it["file"] for it in kept.values()], formats=kept)
         if to_people():
             print_exports(kept)
-            typer.echo(f"exports: {folder} (labels.json, export.json)")
+            say(f"exports: {folder} (labels.json, export.json)")

@@ -20,6 +20,7 @@ from kerastl.data.split import split
 from kerastl.data.threads import in_threads
 from kerastl.errors import BrokenImage, RecipeError, UserError
 from kerastl.schema import DataSpec
+from kerastl.text import valid
 
 
 class Item(NamedTuple):
@@ -46,17 +47,18 @@ class Look(NamedTuple):
     hash: np.uint64 | None = None
 
 
-def check(name, dir=""):
+def check(name, dir="", splits="auto"):
     """Inspect a dataset before training: counts, sizes, broken files, duplicates, hints of wrong labels.
 
     Args:
         name: a folder of class folders (with or without train, val and test above them), or what a recipe has as data.name.
         dir: folder that holds the data, as data.dir.
+        splits: of a folder, as data.splits: "none" takes every sub-folder for a class.
 
     Returns:
         A dict, ready for JSON. `refused` lists what training would refuse, with the defaults of a recipe, and `usable` says
-        that it is empty. `pairs` has the exact and near duplicates, each with two files, their splits and their labels; where
-        the labels differ, one of them is likely wrong.
+        that it is empty. `left_out` names folders and images that are not read. `pairs` has the exact and near duplicates, each
+        with two files, their splits and their labels; where the labels differ, one of them is likely wrong.
 
     Raises:
         UserError: no such dataset, or one that cannot be listed.
@@ -66,7 +68,7 @@ def check(name, dir=""):
         >>> found["splits"]["train"]["images"], found["usable"]
         (1797, True)
     """
-    names, items, ignored, refused = _listed(name, dir)
+    names, items, ignored, left_out, refused = _listed(name, dir, splits)
     looks = list(in_threads(_look, items, "look at every image"))
     broken = [look for look in looks if look.broken]
     sound = [look for look in looks if not look.broken]
@@ -85,6 +87,7 @@ def check(name, dir=""):
         "formats": dict(Counter(look.format for look in sound).most_common()),
         "broken": [{"file": look.file, "reason": look.broken} for look in broken],
         "ignored": ignored,
+        "left_out": left_out,
         "flat": sum(look.hash is None for look in sound),
         "duplicates": {
             kind: dict(Counter("-".join(dict.fromkeys(pair["splits"])) for pair in pairs if pair["kind"] == kind))
@@ -94,17 +97,17 @@ def check(name, dir=""):
     }
 
 
-def _listed(name, dir):
-    """Class names, the `Item`s of all splits, how many other files there are, and what is refused already."""
+def _listed(name, dir, splits):
+    """Class names, the `Item`s of all splits, how many other files there are, what else is left out, and what is refused already."""
     folder = Path(dir) / name.removeprefix("folder:")
     if name.startswith("folder:") or (name not in SOURCES and folder.is_dir()):
-        it = list_folder(folder)
+        it = list_folder(folder, splits)
         items = [
             Item(path, it.name(path), part, int(label))
             for part, paths in it.files.items()
             for path, label in zip(paths, it.labels[part], strict=True)
         ]
-        return it.class_names, items, len(it.ignored), list(it.problems)
+        return tuple(map(valid, it.class_names)), items, len(it.ignored), list(it.left_out), list(it.problems)
     spec = DataSpec(name, dir=str(dir), cache="none")
     try:
         read = SOURCES[source_of(spec)]
@@ -117,7 +120,7 @@ def _listed(name, dir):
         if (images := getattr(source, part))
         for place, pixels in enumerate(getattr(images.pixels, "items", images.pixels))
     ]
-    return source.class_names, items, 0, []
+    return source.class_names, items, 0, [], []
 
 
 def _look(item):

@@ -12,10 +12,11 @@ import numpy as np
 
 from kerastl.data.cache import keep
 from kerastl.data.images import EncodedImages, Images, Source
+from kerastl.data.layout import layout_of
 from kerastl.data.walk import image_suffixes, is_litter
-from kerastl.errors import KerastlWarning, MissingData, UserError
+from kerastl.errors import KerastlWarning, MissingData, UserError, shortened
+from kerastl.text import valid
 
-SPLITS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 SHOWN = 10
 
 
@@ -29,6 +30,7 @@ class Listing:
         files: the paths of each split there is a folder for, sorted within each class.
         labels: of these files, an int64 array for each split.
         ignored: files in class folders that are neither images nor litter.
+        left_out: whatever else is not read, a sentence each.
         problems: what training refuses, a sentence each.
     """
 
@@ -37,11 +39,12 @@ class Listing:
     files: dict
     labels: dict
     ignored: tuple[Path, ...]
+    left_out: tuple[str, ...]
     problems: tuple[str, ...]
 
     def name(self, path):
         """The path of a file within the folder."""
-        return path.relative_to(self.root).as_posix()
+        return valid(path.relative_to(self.root).as_posix())
 
 
 def load_folder(spec, image_size):
@@ -60,12 +63,14 @@ def load_folder(spec, image_size):
         UserError: no class folders, an empty one, classes that differ between splits, a link that leads out of the folder,
             broken images, or a class of nothing else.
     """
-    listing = list_folder(Path(spec.dir) / spec.name.removeprefix("folder:"))
+    listing = list_folder(Path(spec.dir) / spec.name.removeprefix("folder:"), spec.splits)
     if listing.problems:
         raise UserError("\n".join(listing.problems))
     if listing.ignored:
         first = listing.name(listing.ignored[0])
         told = f"{listing.root}: {len(listing.ignored):,} files in class folders have no suffix of an image and are not read, as {first}"
+        warnings.warn(told, KerastlWarning, stacklevel=3)
+    for told in listing.left_out:
         warnings.warn(told, KerastlWarning, stacklevel=3)
     paths = [path for files in listing.files.values() for path in files]
     pixels, digests, broken = keep(EncodedImages(paths, image_size), spec, paths)
@@ -76,16 +81,19 @@ def load_folder(spec, image_size):
     for split, files in listing.files.items():
         places = range(start, start := start + len(files))
         splits[split] = _without(listing, split, images, places, broken)
-    return Source(listing.class_names, **splits, skipped=tuple(listing.name(paths[place]) for place in broken))
+    return Source(
+        tuple(map(valid, listing.class_names)), **splits, skipped=tuple(listing.name(paths[place]) for place in broken)
+    )
 
 
-def list_folder(root):
+def list_folder(root, splits="auto"):
     """Find the images of a folder.
 
     Links are followed once, and never out of the folder.
 
     Args:
         root: its path.
+        splits: as data.splits.
 
     Returns:
         A `Listing`.
@@ -93,45 +101,55 @@ def list_folder(root):
     Raises:
         MissingData: there is no such folder.
     """
+    if root.is_file():
+        unpack = (
+            f"; unpack it first: python -m zipfile -e {root} {root.with_suffix('')}"
+            if root.suffix.lower() == ".zip"
+            else ""
+        )
+        raise MissingData(f"{root}: is a file; expected a folder with one sub-folder of images for each class{unpack}")
     if not root.is_dir():
         raise MissingData(f"{root}: no such folder; expected one sub-folder of images for each class")
-    folders = {split: found for split, aliases in SPLITS.items() if (found := _first_there(root, aliases))}
-    problems = []
-    if folders and "train" not in folders:
-        found = ", ".join(folder.name for folder in folders.values())
-        problems.append(f"{root}: found {found} and no train; expected train beside it, or nothing but class folders")
-    folders = {"train": folders.pop("train", root), **folders}
+    layout = layout_of(root, splits)
+    folders, problems = layout.folders, list(layout.problems)
     if out := [told for folder in folders.values() if (told := _leads_out(folder, root))]:
-        return Listing(root, (), {}, {}, (), tuple(problems + out))
-    class_names = tuple(_class_folders(folders["train"]))
-    if len(class_names) < 2:
-        found = ", ".join(class_names) or "none"
-        problems.append(f"{folders['train']}: found the class folders {found}; expected two or more, each with images")
-    for folder in list(folders.values())[1:]:
-        there = _class_folders(folder)
+        return Listing(root, (), {}, {}, (), layout.left_out, tuple(problems + out))
+    class_names = tuple(layout.classes["train"])
+    if len(class_names) < 2 and not problems:
+        problems.append(_too_few(folders["train"], class_names))
+    for split, folder in list(folders.items())[1:]:
+        there = layout.classes[split]
         if unknown := sorted(set(there) - set(class_names)):
-            problems.append(f"{folder}: found the classes {', '.join(unknown)}, which {folders['train']} has not")
+            told = ", ".join(shortened(unknown))
+            problems.append(f"{folder}: found the classes {told}, which {folders['train']} has not")
         if not there:
             problems.append(f"{folder}: found no class folders; expected some of those of {folders['train']}")
     files, labels, ignored = {}, {}, []
-    for split, folder in folders.items():
+    for split in folders:
         files[split], labels[split] = [], []
         for label, name in enumerate(class_names):
-            if (folder / name).is_dir():
-                images, others = _class_files(folder / name, root, problems)
+            if name in layout.classes[split]:
+                images, others = _class_files(layout.classes[split][name], root, problems)
                 files[split] += images
                 labels[split] += [label] * len(images)
                 ignored += others
     labels = {split: np.array(some, dtype=np.int64) for split, some in labels.items()}
-    return Listing(root, class_names, files, labels, tuple(ignored), tuple(problems))
+    return Listing(root, class_names, files, labels, tuple(ignored), layout.left_out, tuple(problems))
 
 
-def _first_there(root, aliases):
-    return next((root / alias for alias in aliases if (root / alias).is_dir()), None)
-
-
-def _class_folders(folder):
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _too_few(folder, class_names):
+    """What is said of fewer than two class folders; of one with folders in it, that those may be meant."""
+    found = (
+        f"{folder}: found the class folders {', '.join(class_names) or 'none'}; expected two or more, each with images"
+    )
+    inner = [
+        path for name in class_names for path in (folder / name).iterdir() if path.is_dir() and not is_litter(path.name)
+    ]
+    return (
+        f"{found}; if its folders are the classes, name it: folder:{folder / class_names[0]}"
+        if len(inner) > 1
+        else found
+    )
 
 
 def _class_files(folder, root, problems):

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerastl.data.decode import DIGEST, decode, digest
 from kerastl.errors import BrokenImage, UserError
+from kerastl.text import valid
 
 
 class EncodedImages:
@@ -113,7 +114,7 @@ class Images:
 
     def name(self, place):
         """What one of them is called: the path of its file, or, without files, its place as a number."""
-        return int(place) if self.files is None else str(self.files[place])
+        return int(place) if self.files is None else valid(str(self.files[place]))
 
     @cached_property
     def digests(self):

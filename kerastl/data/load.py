@@ -1,5 +1,7 @@
 """`load`: from a recipe's data table to three splits of labelled images."""
 
+from pathlib import Path
+
 from kerastl import strict
 from kerastl.data.catalogue import load_catalogue
 from kerastl.data.cifar import load_cifar
@@ -52,6 +54,10 @@ def source_of(spec):
     """
     name, colon, _ = spec.name.partition(":")
     if name + colon not in SOURCES:
+        if "://" in spec.name:
+            raise RecipeError(f"data.name: {spec.name} is an address; download it, unpack it, and name it: folder:PATH")
+        if (Path(spec.dir) / spec.name).exists():
+            raise RecipeError(f"data.name: found {spec.name!r}, which is a folder or file; expected folder:{spec.name}")
         valid = [row + "..." if row.endswith(":") else row for row in SOURCES]
         raise RecipeError(f"data.name: found {spec.name!r}; {strict.suggest(name, valid)}")
     return name + colon

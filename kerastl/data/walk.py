@@ -8,11 +8,26 @@ from PIL import Image
 from kerastl.data.decode import FOREIGN
 from kerastl.errors import BrokenImage, UserError
 
-LITTER = {"thumbs.db", "desktop.ini", "icon\r"}  # what file managers leave behind; hidden files are litter too
+# What systems and file managers leave behind, files and folders, in lower case; hidden ones are litter too.
+LITTER = {
+    *(
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "__macosx",
+        "$recycle.bin",
+        "recycler",
+        "recycled",
+        "lost+found",
+    ),
+    *("system volume information", "@eadir", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "__pycache__"),
+}
 
 
 def is_litter(name):
-    return name.startswith(".") or name.lower() in LITTER
+    """Whether a file or folder of this name is none of the user's photos."""
+    return name.startswith((".", "~$")) or name.casefold().strip(" ") in LITTER
 
 
 def image_suffixes():

@@ -7,7 +7,7 @@ import threading
 import streamlit as st
 from PIL import Image
 
-from kerastl.deploy import gallery
+from kerastl.deploy import gallery, uploads
 from kerastl.deploy.runtimes import open_model
 from kerastl.errors import KerastlError
 from kerastl.evaluate.gradcam import overlay
@@ -58,6 +58,7 @@ def choose_model(models):
     if name is None:
         st.stop()
     st.query_params["model"] = name
+    gallery.refuse_links_of(models[name])
     classifier, lock = opened_once(str(models[name]), gallery.stamp(models[name]))
     height, width = classifier.size
     told = f"{len(classifier.class_names)} classes, pictures of {width} x {height} pixels, read from {classifier.path.name}"
@@ -81,9 +82,13 @@ def choose_pictures(path, size):
     if source == "Files":
         told = f"Up to {gallery.MOST} at once. They stay on the machine that shows this page, in memory."
         files = st.file_uploader(told, type=list(gallery.SUFFIXES), accept_multiple_files=True)
-        if len(files) > gallery.MOST:
-            st.warning(f"{len(files)} pictures are too many at once; these are the first {gallery.MOST}.")
-        return [gallery.look_at(file.name, file.getvalue(), size) for file in files[: gallery.MOST]]
+        held = [file for file in files if file.type != uploads.DROPPED][: gallery.MOST]
+        if len(held) < len(files):
+            st.warning(
+                f"{len(files)} pictures are too many at once; these are {len(held)} of them. At most {gallery.MOST} are kept, of "
+                f"{uploads.OF_ONE} MB together, and {uploads.OF_ALL} MB of all visitors: take some out, then add others."
+            )
+        return [gallery.look_at(file.name, file.getvalue(), size) for file in held]
     if source == "Camera":
         taken = st.camera_input("It stays on the machine that shows this page, in memory.")
         return [gallery.look_at("Camera picture", taken.getvalue(), size)] if taken else []
@@ -145,7 +150,11 @@ def show_pictures(answer, size):
 
 
 def show_report(path):
-    report = gallery.report_of(path)
+    try:
+        report = gallery.report_of(path)
+    except KerastlError as error:
+        st.error(plain(str(error)))
+        return
     if report is None:
         st.info("There is no report.html in the folder of this model. Run folders have one: kerastl app --models runs")
         return

@@ -1,13 +1,14 @@
 """The card beside the exports: what the model is, how good, on what, and how it is loaded, as Hugging Face has it."""
 
-import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from kerastl.deploy.runtimes import LABELS
 from kerastl.files import write_text
 from kerastl.model.backbones import TABLE
+from kerastl.run_folder import read_labels
+from kerastl.text import markdown
 
 CARD = "README.md"
 HARDEST = 3  # classes that are named
@@ -54,7 +55,7 @@ def write_card(folder, model, metrics, kept):
         Mitchell et al. 2019, Model Cards for Model Reporting; https://huggingface.co/docs/hub/model-cards.
     """
     recipe, test = metrics["recipe"], metrics.get("test")
-    labels = json.loads((Path(folder) / LABELS).read_text(encoding="utf-8"))
+    labels = read_labels(folder)
     title, dataset, _ = _dataset(recipe["data"]["name"])
     text = _template().render(
         name=recipe["name"],
@@ -119,10 +120,20 @@ def _base_model(backbone):
     return backbone.removeprefix("hub:hf://") if backbone.startswith("hub:hf://") else ""
 
 
+def _as_markdown(value):
+    """What stands in the card, as text: only what the template says is markup stays it (`tojson`, `safe`)."""
+    return value if isinstance(value, Markup) else markdown(str(value))
+
+
 def _template():
     folder = FileSystemLoader(Path(__file__).parent)
     cards = Environment(
-        loader=folder, autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=folder,
+        autoescape=False,
+        finalize=_as_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     cards.filters["percent"] = lambda share: f"{100 * share:.1f}%"
     return cards.get_template("card.md")

@@ -1,22 +1,25 @@
 """Why a model answers as it does: where in an image it looks, and which training images look alike to it."""
 
 import itertools
+import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kerastl import strict
 from kerastl.deploy.predict import Prediction, decoded
 from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
+from kerastl.evaluate.drawing import Figure, drawn, save
 from kerastl.evaluate.gradcam import gradcam, overlay
-from kerastl.evaluate.plots import OKABE_ITO, named, save
+from kerastl.evaluate.plots import OKABE_ITO, named
 from kerastl.evaluate.similar import Neighbour, open_lookalikes
 from kerastl.files import disk_told
+from kerastl.outputs import check_apart, check_folder
+from kerastl.recipe import recipe
 
 BATCH = 16
 SHOWN_SIDE = 256  # pixels to which small images are enlarged before colours are laid over them
@@ -72,6 +75,11 @@ def explain(model, images, out=None, *, class_name=None, layer=None, similar=Non
 
 def explain_stream(model, images, out=None, *, class_name=None, layer=None, similar=None, neighbours=5, top=5):
     """As `explain`, one after another."""
+    if out is not None:
+        check_folder(out)
+        for run in (model, similar):
+            if isinstance(run, str | os.PathLike) and (Path(run) / "recipe.toml").is_file():
+                check_apart(out, recipe(Path(run) / "recipe.toml").data)
     classifier = as_classifier(model)
     if classifier.model is None:
         raise UserError(
@@ -138,6 +146,7 @@ def _drawn(it, out, taken):
     return replace(it, picture=path)
 
 
+@drawn
 def draw_explanation(it, path):
     """The image, where the evidence for a class is in it, the answer, and the training images that look alike.
 

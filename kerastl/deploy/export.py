@@ -1,7 +1,6 @@
 """A model written in several formats, each reloaded by its own runtime and compared on real images before it is kept."""
 
 import contextlib
-import json
 import math
 import tempfile
 import time
@@ -12,23 +11,25 @@ from statistics import median
 import keras
 import numpy as np
 
+from kerastl.deploy.card import CARD
 from kerastl.deploy.formats import FORMATS, TORN, check_formats
 from kerastl.deploy.labels import LABELS
 from kerastl.deploy.signatures import Source
 from kerastl.errors import ExportError, KerastlWarning, UserError, brief
 from kerastl.evaluate.calibration import with_temperature
+from kerastl.evaluate.report import PAGE
 from kerastl.files import locked, refuse_links, sweep_up, whole, write_json
 from kerastl.model.graph import digest_of_weights
+from kerastl.outputs import RUN, TABLE, exports_in, refuse_taken
 from kerastl.train.progress import Bar
 
-TABLE = "export.json"
 PATIENCE = 600  # seconds for which an export waits for another run's into the same folder
 BATCHES = (1, 32)  # whose milliseconds are measured
 REPEATS, SECONDS = 5, 1.0  # of a measurement, at most
 LOGITS = "logits"  # the last layer with weights of every model that `build_model` makes
 
 
-def export(model, folder, formats, images, labels, *, calibration=None, test=None, temperature=False):
+def export(model, folder, formats, images, labels, *, calibration=None, test=None, temperature=False, run=None):
     """Write a model in several formats; keep those that, reloaded, answer as it does.
 
     Args:
@@ -41,15 +42,18 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
         test: `Images` of the test split and the accuracy of the model on them, for formats that trade accuracy for size.
         temperature: divide by the temperature of the labels inside the files, so that their probabilities are the calibrated ones;
             their labels then have none. Nothing is done where the labels have none.
+        run: the id of the run whose model it is. export.json then names it, and a folder that holds anything else is refused.
 
     Returns:
-        A dict, which export.json holds too, from format to {"file", "weights": a digest, "megabytes", "max_difference": of a
-        probability, "agreement": share of images with the same top class, "milliseconds_1" and "milliseconds_32": of a batch of
-        that many, median}, and for formats that trade accuracy "test": {"n", "accuracy", "accuracy_lost"}.
+        A dict, which export.json holds too beside the "run", from format to {"file", "weights": a digest, "megabytes",
+        "max_difference": of a probability, "agreement": share of images with the same top class, "milliseconds_1" and
+        "milliseconds_32": of a batch of that many, median}, and for formats that trade accuracy "test": {"n", "accuracy",
+        "accuracy_lost"}.
 
     Raises:
-        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place.
-        UserError: no such format.
+        ExportError: a format cannot be written, reloaded, or is further off than its row allows; the others are in place, and its
+            `kept` says which.
+        UserError: no such format, or a folder with the exports of another run.
         MissingExtra: a package that a format needs is not installed.
 
     Example:
@@ -66,6 +70,11 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
     weights, kept, failed = digest_of_weights(model), {}, []
     with locked(folder, wait=PATIENCE), tempfile.TemporaryDirectory() as aside:
         sweep_up(folder)
+        refuse_taken(folder, run, files_of(formats), weights)
+        earlier = exports_in(folder) or {}
+        owner = {RUN: run} if run else {RUN: earlier[RUN]} if RUN in earlier else {}
+        if owner:
+            write_json(folder / TABLE, earlier | owner)  # from now on it is this run's, should the process be killed
         source = Source(_bare(model), labels, images if calibration is None else calibration, Path(aside))
         for name in formats:
             row = FORMATS[name]
@@ -78,14 +87,20 @@ def export(model, folder, formats, images, labels, *, calibration=None, test=Non
                 kept.pop(name, None)
                 failed.append(f"{row.file} ({brief(error)})")
         write_json(folder / LABELS, labels)
-        write_json(folder / TABLE, _still_there(folder, weights, kept) | kept)
+        write_json(folder / TABLE, owner | _still_there(folder, earlier, weights, kept) | kept)
     if failed:
         in_place = ", ".join(FORMATS[name].file for name in kept) or "none"
         raise ExportError(
             f"{folder}: not kept, because it was not proven to answer as the model in memory does: {'; '.join(failed)}. "
-            f"In place: {in_place}. A format can be left out (export.formats, --formats)"
+            f"In place: {in_place}. A format can be left out (export.formats, --formats)",
+            kept,
         )
     return kept
+
+
+def files_of(formats):
+    """The names of all that is written for some formats of a run."""
+    return [*(FORMATS[name].file for name in formats), LABELS, TABLE, CARD, PAGE]
 
 
 def save_keras(model, path, images):
@@ -188,14 +203,11 @@ def _on_test(answer, images, accuracy, title):
     return {"n": len(images), "accuracy": own, "accuracy_lost": accuracy - own}
 
 
-def _still_there(folder, weights, kept):
+def _still_there(folder, earlier, weights, kept):
     """Of earlier exports into a folder, those of the same weights; files of others do not belong beside these labels."""
-    try:
-        earlier = json.loads((folder / TABLE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
+    earlier = {name: it for name, it in earlier.items() if isinstance(it, dict)}
     others = {name: row.file for name, row in FORMATS.items() if name not in kept and (folder / row.file).exists()}
-    same = {name: it for name, it in earlier.items() if name in others and it["weights"] == weights}
+    same = {name: it for name, it in earlier.items() if name in others and it.get("weights") == weights}
     if strange := [file for name, file in others.items() if name not in same]:
         warnings.warn(
             f"{folder}: {', '.join(strange)} stood there before and may be of another model; export again or delete them",

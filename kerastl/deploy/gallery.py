@@ -3,7 +3,9 @@
 import csv
 import html
 import io
+import itertools
 import os
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +18,18 @@ from kerastl.data.digits import load_digits
 from kerastl.data.walk import images_below, is_litter
 from kerastl.deploy.predict import Prediction, predict
 from kerastl.deploy.runtimes import LABELS, holds_model
+from kerastl.deploy.uploads import MEGABYTES, MOST
 from kerastl.errors import BrokenImage, UserError
 from kerastl.evaluate.gradcam import explainable, gradcam
+from kerastl.files import refuse_links
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp")
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # MPO: a phone's JPEG with a second picture in it
-MEGABYTES = 20  # of one picture
-MOST = 20  # pictures at once
 EDGE = 640  # of a picture as it is shown, in pixels
 EXAMPLES = "examples"
 REPORT = "report.html"
+LARGEST = 100  # megabytes of a report
+ONE_AT_A_TIME = threading.Lock()  # pictures that are decoded, whoever sent them: one may take a gigabyte
 # A report stands in a frame in a frame. Neither may load anything but its own pictures and styles; the inner one may not run scripts,
 # send itself elsewhere, or reach the page around it. Links within the report lead to places in it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -115,12 +119,12 @@ def look_at(name, raw, size):
     try:
         if isinstance(raw, bytes) and len(raw) > MEGABYTES * 10**6:
             raise BrokenImage(f"{len(raw) / 1e6:.0f} MB; expected at most {MEGABYTES} MB: make it smaller")
-        with opened(raw) as image:
+        with ONE_AT_A_TIME, opened(raw) as image:
             if isinstance(raw, bytes) and image.format not in FORMATS:
                 raise BrokenImage(f"a picture of format {image.format}; expected JPEG, PNG or WebP")
             upright = as_rgb(image)
-        pixels = decode(upright, size)
-        upright.thumbnail((EDGE, EDGE))
+            pixels = decode(upright, size)
+            upright.thumbnail((EDGE, EDGE))
         return Picture(name, upright, pixels)
     except BrokenImage as error:
         return Picture(name, error=str(error))
@@ -166,8 +170,9 @@ def examples(path):
     Returns:
         A dict from what it is to what `decode` takes.
     """
-    own = {each.name: each for each, broken in images_below(path / EXAMPLES) if not broken} if path.is_dir() else {}
-    return dict(list(own.items())[:MOST]) | _bundled()
+    found = images_below(path / EXAMPLES) if path.is_dir() else ()
+    own = (each for each, broken in found if not broken and _is_inside(each, path))
+    return {each.name: each for each in itertools.islice(own, MOST)} | _bundled()
 
 
 def _bundled():
@@ -207,9 +212,46 @@ def enlarged(pixels, edge=EDGE // 2):
 
 
 def report_of(path):
-    """The report in the folder of a run, as HTML; None where there is none."""
+    """The report in the folder of a run, as HTML; None where there is none.
+
+    Raises:
+        UserError: it is a link, or larger than a report is.
+    """
     file = path / REPORT
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    if not os.path.lexists(file):
+        return None
+    if not file.is_file() or not _is_inside(file, path):
+        raise UserError(f"{file}: is no file of this folder, but a link or the like; nothing is shown of it")
+    if file.stat().st_size > LARGEST * 10**6:
+        raise UserError(f"{file}: {file.stat().st_size / 1e6:.0f} MB; expected a report of at most {LARGEST} MB")
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def refuse_links_of(path):
+    """Refuse a model of which a part is a link: it could show what is elsewhere.
+
+    Of links that stand for a report or examples nothing is shown, and the model is there all the same.
+
+    Args:
+        path: of the model: a folder or a file.
+
+    Raises:
+        UserError: naming the link.
+    """
+    labels = path.parent / LABELS
+    parts = [labels] if os.path.lexists(labels) and not (path / LABELS).is_file() else []
+    parts += [each for each in path.iterdir() if each.name not in (REPORT, EXAMPLES)] if path.is_dir() else []
+    for part in parts:
+        if not _is_inside(part, part.parent):
+            raise UserError(f"{part}: is a link; the page follows none. Put a copy of what it leads to in its place")
+        if part.is_dir():
+            refuse_links(part)
+
+
+def _is_inside(file, folder):
+    """Whether a file is really in a folder, not by way of a link."""
+    real = os.path.realpath(folder)
+    return os.path.realpath(file) == os.path.join(real, os.path.relpath(file, folder))  # noqa: PTH118
 
 
 def sealed(report):

@@ -60,7 +60,7 @@ def labels_inside(path):
         ValueError: they are damaged, or far more than names.
         UntrustedFile: the archive in a LiteRT file is laid out as nobody would write it.
     """
-    reads = _of_saved_model if path.is_dir() else READERS.get(path.suffix)
+    reads = _of_saved_model if path.is_dir() else READERS.get(path.suffix.lower())
     with contextlib.suppress(FileNotFoundError, KeyError, zipfile.BadZipFile):
         return reads and reads(path)
 

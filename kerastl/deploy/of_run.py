@@ -1,20 +1,42 @@
 """The exports of a run: what they are compared, calibrated and judged on comes from its data."""
 
-import json
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from kerastl.data.load import load
 from kerastl.deploy.card import write_card
-from kerastl.deploy.export import export
+from kerastl.deploy.export import export, files_of
 from kerastl.deploy.formats import check_formats
 from kerastl.deploy.labels import LABELS
 from kerastl.errors import UserError
 from kerastl.files import disk_told, refuse_links
+from kerastl.model.graph import digest_of_weights
 from kerastl.model.untrusted import load_untrusted
-from kerastl.recipe import recipe
+from kerastl.outputs import (
+    RUN,
+    Taken,
+    check_apart,
+    check_folder,
+    check_outputs,
+    exports_in,
+    places,
+    refuse_taken,
+    run_id,
+)
+from kerastl.recipe import as_begun, recipe
+from kerastl.run_files import broken
+from kerastl.run_folder import METRICS, check_model, read_labels, read_metrics
+from kerastl.shapes import SHARE, problem
 
+# What the card tells, beyond what every metrics.json holds.
+CARD = {
+    "plan": [{"settings": {"optimizer": str}}],
+    "recipe": {"description": str, "evaluate": {"flip": bool}},
+    "test?": {"calibration": {"ece": SHARE}},
+}
+TEMPERED = {"calibration": {"ece": SHARE, "tempered": {"ece": SHARE}}}
 PROOF = 32  # training images on which exports are compared
 CALIBRATION = 128  # training images by which int8 is calibrated
 
@@ -25,14 +47,15 @@ def export_run(folder, formats=None, out=None, temperature=None):
     Args:
         folder: of the run; it is only read.
         formats: names in `kerastl.deploy.formats.FORMATS`; absent, those of the recipe.
-        out: where the files go; absent, where the recipe has them.
+        out: where the files go; absent, where the run has its exports, or where the recipe has them.
         temperature: divide by the fitted temperature inside the files; absent, as the recipe says. See `export`.
 
     Returns:
         The folder of the exports, and what `export` gave.
 
     Raises:
-        UserError: no finished run there, its data is gone, or no such format.
+        UserError: no finished run there, its data is gone, no such format, or a folder that holds something else, cannot be
+            written to, or is inside the images.
         MissingExtra, ExportError: see `export`.
 
     Example:
@@ -45,36 +68,74 @@ def export_run(folder, formats=None, out=None, temperature=None):
     needed = ("model.keras", "recipe.toml", "metrics.json", LABELS)
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise UserError(f"{folder}: no finished run, as it has no {missing[0]}; expected {', '.join(needed)}")
-    spec = recipe(folder / "recipe.toml")
+    spec = as_begun(recipe(folder / "recipe.toml"), folder)
     formats = spec.export.formats if formats is None else tuple(formats)
     if not formats:
         raise UserError(f"{folder}: its recipe exports nothing; expected --formats, as keras,onnx")
     check_formats(formats)
-    out = Path(out) if out else folder_of(spec)
-    labels, metrics = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (LABELS, "metrics.json"))
-    if "temperature" not in metrics:
+    run = run_id(folder) or _id_of(folder)
+    if out is None:
+        check_outputs(spec, run=run)
+    else:
+        check_apart(out, spec.data)
+        check_folder(out)
+        if RUN in (exports_in(out) or {RUN: None}):  # otherwise its weights have to be looked at
+            refuse_taken(out, run, files_of(formats))
+    labels, metrics = read_labels(folder), read_metrics(folder)
+    if "temperature" not in metrics or "plan" not in metrics:
         raise UserError(
             f"{folder}: its metrics.json is of an earlier kerastl; expected a run of this one: train it again"
         )
+    if told := problem(metrics, CARD | ({"test": TEMPERED} if labels.get("temperature") and "test" in metrics else {})):
+        raise broken(folder / METRICS, told)
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = load_untrusted(folder / "model.keras")
+    check_model(folder / "model.keras", model, data)
+    if labels["classes"] != list(data.class_names):
+        raise broken(folder / LABELS, "its classes are not those of the data; expected the same, in the same order")
     wanted = spec.export.temperature if temperature is None else temperature
+    how = {"formats": formats, "temperature": wanted, "run": run}
+    if out is None:
+        out, kept = export_in_place(spec, model, data, labels, metrics, **how)
+        write_card(out, model, metrics, kept)
+        return out, kept
     with disk_told(out):
-        return out, export_trained(model, data, labels, metrics, out, formats, wanted)
+        kept = export_trained(model, data, labels, metrics, out, **how)
+        write_card(out, model, metrics, kept)
+    return Path(out), kept
 
 
-def export_trained(model, data, labels, metrics, folder, formats, temperature):
-    """Export a model that was trained on, and judged on, some data, and write its card.
+def export_in_place(spec, model, data, labels, metrics, **how):
+    """As `export_trained`, into the run's own folder, or the first of NAME, NAME-2, ... that is free.
+
+    Args:
+        spec: its `Recipe`.
+        model, data, labels, metrics: see `export_trained`.
+        **how: its formats, temperature and run.
+
+    Returns:
+        The folder, and what `export` gave.
+    """
+    for folder in places(spec, how["run"], digest_of_weights(model)):
+        try:
+            with disk_told(folder):
+                return folder, export_trained(model, data, labels, metrics, folder, **how)
+        except Taken:  # by another process, since it was looked at
+            continue
+
+
+def export_trained(model, data, labels, metrics, folder, *, formats, temperature, run=None):
+    """Export a model that was trained on, and judged on, some data.
 
     Args:
         model: a `keras.Model` from raw pixels to probabilities.
         data: its `Data`.
         labels: what labels.json holds.
         metrics: what metrics.json holds; without a verdict on the test split, no export is judged on it.
-        folder, formats, temperature: see `export`.
+        folder, formats, temperature, run: see `export`.
     """
     judged = metrics.get("test") and metrics["test"].get("without_flip", metrics["test"])
-    kept = export(
+    return export(
         model,
         folder,
         formats,
@@ -83,14 +144,13 @@ def export_trained(model, data, labels, metrics, folder, formats, temperature):
         calibration=spread(data.train, CALIBRATION),
         test=(data.test, judged["accuracy"]) if judged else None,
         temperature=temperature,
+        run=run,
     )
-    write_card(folder, model, metrics, kept)
-    return kept
 
 
-def folder_of(spec):
-    """Where a recipe has its exports."""
-    return Path(spec.export.folder) / spec.name
+def _id_of(folder):
+    """What stands for the id of a run that an earlier kerastl made."""
+    return hashlib.sha256((folder / "metrics.json").read_bytes()).hexdigest()[:16]
 
 
 def spread(images, count):

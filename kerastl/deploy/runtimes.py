@@ -242,7 +242,7 @@ def _is_saved_model(path):
 
 
 def _has(*suffixes):
-    return lambda path: path.is_file() and path.suffix in suffixes
+    return lambda path: path.is_file() and path.suffix.lower() in suffixes
 
 
 # Kind -> (is it one, what opens it: raw, shape of the images, number of classes, Keras model or None).

@@ -1,13 +1,14 @@
 """The server of the web page: Streamlit in this process, with nothing that calls home, watches or writes."""
 
 import importlib
+import sys
 from pathlib import Path
 
-from kerastl.deploy.gallery import MEGABYTES
+from kerastl.deploy.uploads import MEGABYTES, bound_uploads
 from kerastl.errors import MissingExtra
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Streamlit's settings; what its own files and variables say comes second.
+# Streamlit's settings. No file of settings is read, neither of the working folder nor at home.
 FLAGS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
@@ -39,16 +40,18 @@ def serve(models, host="127.0.0.1", port=8501):
     Raises:
         MissingExtra: Streamlit is not installed.
     """
+    forget_working_folder()
     try:
         bootstrap = importlib.import_module("streamlit.web.bootstrap")
     except ImportError:
         raise MissingExtra('streamlit is not installed; expected it, by: pip install "kerastl[app]"') from None
-    keep_uploads_in_memory()
+    read_no_settings(bootstrap)
+    bound_uploads()
     keep_model_ready()
     page = Path(__file__).with_name("app.py")
     flags = flags_for(host, port)
     bootstrap.load_config_options(flags)
-    bootstrap.run(str(page), False, [str(models)], flags)
+    bootstrap.run(str(page), False, [str(Path(models).absolute())], flags)
 
 
 def flags_for(host, port):
@@ -57,10 +60,21 @@ def flags_for(host, port):
     return {**FLAGS, **own, "server.address": host, "server.port": port}
 
 
-def keep_uploads_in_memory():
-    """Let an upload stay in memory until it is read: beyond a megabyte, Starlette would put it into a temporary file."""
-    parsers = importlib.import_module("starlette.formparsers")
-    parsers.MultiPartParser.spool_max_size = 2 * MEGABYTES * 2**20
+def read_no_settings(bootstrap):
+    """Let Streamlit read no config.toml and no secrets.toml: they could be a stranger's, and fetch, listen or show what we do not.
+
+    Nor are the modules beside the page's script to be imported under their short names.
+    """
+    config = importlib.import_module("streamlit.config")
+    config.get_config_files = lambda name: []
+    bootstrap._fix_sys_path = lambda script: None
+
+
+def forget_working_folder():
+    """Import nothing more from the working folder, where python -m looks first, unless kerastl itself is run from it."""
+    here, own = Path.cwd(), Path(__file__).resolve().parents[2]
+    if here.resolve() != own:
+        sys.path[:] = [path for path in sys.path if Path(path or here).absolute() != here]
 
 
 def keep_model_ready():

@@ -1,7 +1,6 @@
 """Runs side by side: how good, at what cost, and which differences are more than chance."""
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -14,9 +13,8 @@ from kerastl.evaluate.plots import draw_overlaid
 from kerastl.evaluate.statistics import holm, mcnemar, mean_interval, welch
 from kerastl.files import refuse_links
 from kerastl.recipe import OWN_PHASES
-from kerastl.train.history import read_history
+from kerastl.run_folder import SEEDS, read_metrics, read_predictions, read_run_history, read_seeds
 
-SEEDS = "seeds.json"  # in a folder of several runs of one recipe
 SURE = 0.05
 TESTS = {
     "McNemar": "p of McNemar's exact test, which is about these trained models: another seed may turn it.",
@@ -162,24 +160,10 @@ def compare(runs, figure=None):
 def curves(compared):
     """The rows of history.csv of every run, by its name."""
     return {
-        f"{it.name}/{folder.name}" if it.seeds else it.name: read_history(folder / "history.csv")
+        f"{it.name}/{folder.name}" if it.seeds else it.name: read_run_history(folder, metrics)
         for it in compared
-        for folder in it.folders
+        for folder, metrics in zip(it.folders, it.metrics, strict=True)
     }
-
-
-def read_metrics(folder):
-    """The metrics.json of a run folder.
-
-    Raises:
-        UserError: there is none, or it is not JSON.
-    """
-    try:
-        return json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"{folder}: no finished run ({error}); expected the folder of a run, with metrics.json in it"
-        ) from None
 
 
 def shown_p(p):
@@ -195,12 +179,7 @@ def _read(name, folder):
     refuse_links(folder)
     seeds, folders = (folder / SEEDS).is_file(), [folder]
     if seeds:
-        try:
-            folders = [folder / run for run in json.loads((folder / SEEDS).read_text(encoding="utf-8"))["runs"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{folder / SEEDS}: cannot be read ({error}); expected what kerastl train --seeds wrote"
-            ) from None
+        folders = [folder / run for run in read_seeds(folder)["runs"]]
     return Compared(name, tuple(folders), tuple(map(read_metrics, folders)), seeds)
 
 
@@ -212,7 +191,7 @@ def _test(first, second):
     if first.seeds:
         accuracies = first.of("test", "accuracy"), second.of("test", "accuracy")
         return Pair(*names, "Welch", welch(*accuracies), n=tuple(map(len, accuracies)))
-    right = [_right(it.folders[0]) for it in (first, second)]
+    right = [_right(it.folders[0], it.metrics[0]) for it in (first, second)]
     return Pair(*names, "McNemar", mcnemar(*right), n=(len(right[0]),))
 
 
@@ -234,17 +213,15 @@ def _untestable(first, second):
 
 
 def _images(metrics):
-    """What stands for the test images and their labels."""
-    return metrics["data"].get("digests", {}).get("test")
+    """What stands for the test images and their labels: their digest, how many they are, and of how many classes."""
+    digest = metrics["data"].get("digests", {}).get("test")
+    return digest and (digest, metrics["test"]["n"], len(metrics["test"]["per_class"]))
 
 
-def _right(folder):
+def _right(folder, metrics):
     """Where a run is right, image by image."""
-    try:
-        with np.load(path := folder / "predictions_test.npz") as saved:
-            return saved["probabilities"].argmax(axis=1) == saved["labels"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected what the run wrote there") from None
+    probabilities, labels = read_predictions(folder, "test", metrics)
+    return probabilities.argmax(axis=1) == labels
 
 
 def _scored(split):

@@ -92,7 +92,7 @@ def judge(probabilities, labels, class_names, seed=0):
         else None
     )
     precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    rows = zip(class_names, support.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
+    rows = zip(class_names, support.astype(int).tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
     return Report(
         n=len(labels),
         accuracy=correct / len(labels),

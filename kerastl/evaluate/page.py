@@ -3,16 +3,17 @@
 import base64
 import io
 import re
+import warnings
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from PIL import Image
 
+from kerastl.evaluate.drawing import Figure, Text, matplotlib, style
 from kerastl.files import write_text
+from kerastl.text import printable
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -34,7 +35,6 @@ INK = "#010203"  # drawn in this, shown in the colour of the text around
 
 STYLE = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # names of classes may hold dollars
     "font.size": 10,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor"), INK),
     **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), DRAWN["muted"]),
@@ -89,7 +89,8 @@ def render(template, path, **values):
     pages = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    write_text(path, pages.get_template(template).render(number=number, colours=COLOURS, **values) + "\n")
+    text = pages.get_template(template).render(number=number, colours=COLOURS, **values)
+    write_text(path, printable(text, lines=True) + "\n")  # names may hold what acts, hides or reorders letters
 
 
 def number(value, form="decimals", key=None):
@@ -132,9 +133,12 @@ def figure(draw, alt, height=2.8, width=WIDTH):
         (True, True)
     """
     text = io.StringIO()
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": alt}):
+    with style(**STYLE, **{"svg.hashsalt": alt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters that this font lacks
         drawn = Figure(figsize=(width, height), layout="constrained")
         draw(drawn)
+        for it in drawn.findobj(Text):
+            it.set_text(printable(it.get_text(), lines=True))
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawn.savefig(text, format="svg", transparent=True, metadata=nothing)
     return _inline(text.getvalue(), alt)

@@ -1,10 +1,13 @@
 """The pictures of a report: answers true and false, where the model looked, and what it saw while it learned."""
 
+import itertools
+
 import numpy as np
 from PIL import Image
 
 from kerastl.data.augment import mixing
 from kerastl.data.batches import training_batches
+from kerastl.errors import BrokenRun
 from kerastl.evaluate.gradcam import gradcam, overlay
 from kerastl.evaluate.page import picture
 from kerastl.evaluate.verdict import grid_places
@@ -130,13 +133,29 @@ def doubted(data, suspects):
 def _by_name(data, splits):
     """A function from split, name of an image and label to its picture."""
     there = {split: getattr(data, split) for split in splits}
-    places = {split: {it.name(place): place for place in range(len(it))} for split, it in there.items()}
+    places = {split: {it.name(place): place for place in range(len(it or ()))} for split, it in there.items()}
 
     def show(split, name, label):
-        pixels = there[split].pixels[[places[split][name]]][0]
+        if not isinstance(name, str | int):
+            raise BrokenRun(f"metrics.json: trust: {name!r} names no image; expected a file or a number")
+        place = places[split].get(name)
+        if place is None:  # the folder of images is seen from elsewhere, or was moved
+            alike = max(places[split], key=lambda known: _same_end(known, name), default=None)
+            if alike is None or not _same_end(alike, name):
+                raise BrokenRun(
+                    f"metrics.json: trust: names a {split} image that there is not; expected those of the data"
+                )
+            place = places[split][alike]
+        pixels = there[split].pixels[[place]][0]
         return picture(pixels, f"labelled {label}, of the {split} split", SIDE)
 
     return show
+
+
+def _same_end(one, other):
+    """How many parts at the end of two paths are the same."""
+    parts = (reversed(str(path).replace("\\", "/").split("/")) for path in (one, other))
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*parts, strict=False)))
 
 
 def augmented(spec):

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
-from kerastl.files import whole
+from kerastl.evaluate.drawing import Figure, drawn, matplotlib, save
 from kerastl.train.history import spans
 
 OKABE_ITO = {"train": "#0072B2", "validation": "#D55E00", "right": "#009E73", "wrong": "#D55E00", "line": "#999999"}
 LINES = tuple(matplotlib.colormaps["tab10"].colors)
 
 
+@drawn
 def draw_curves(rows, path):
     """Loss and accuracy over the epochs of all phases.
 
@@ -41,6 +40,7 @@ def draw_curves(rows, path):
     save(figure, path)
 
 
+@drawn
 def draw_grid(pixels, labels, probabilities, class_names, path, columns=4):
     """Images with the answer given and whether it is true.
 
@@ -62,6 +62,7 @@ def draw_grid(pixels, labels, probabilities, class_names, path, columns=4):
     draw_pictures(pixels, titles, colours, path, columns)
 
 
+@drawn
 def draw_pictures(pixels, titles, colours, path, columns=4):
     """Images in a grid, each under its title.
 
@@ -89,6 +90,7 @@ def draw_pictures(pixels, titles, colours, path, columns=4):
     save(figure, path)
 
 
+@drawn
 def draw_overlaid(runs, path):
     """Validation curves of several runs in one figure; the training curves, where none of them has validated.
 
@@ -109,6 +111,7 @@ def draw_overlaid(runs, path):
     save(figure, path)
 
 
+@drawn
 def draw_sweep(columns, accuracies, intervals, scales, path):
     """Validation accuracy against the values of each swept key, with intervals.
 
@@ -131,6 +134,7 @@ def draw_sweep(columns, accuracies, intervals, scales, path):
         axes.errorbar(places, accuracies, yerr=errors, fmt=line, lw=1, capsize=3, color=OKABE_ITO["train"])
         if key in scales:
             axes.set_xscale(scales[key])
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             axes.set_xticks(range(len(shown)), shown)
         axes.set(xlabel=key)
@@ -138,6 +142,7 @@ def draw_sweep(columns, accuracies, intervals, scales, path):
     save(figure, path)
 
 
+@drawn
 def draw_rates(tests, path):
     """The loss of each phase against the learning rate, or against what several rates were multiplied by.
 
@@ -158,6 +163,7 @@ def draw_rates(tests, path):
         axes.set(
             xlabel="learning rate" if one else "all learning rates times", ylabel="loss", title=it.name, xscale="log"
         )
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         low, high = np.nanmin(it.losses), it.smoothed[0]
         axes.set_ylim(low - 0.2 * (high - low) - 0.1, high + (high - low) + 0.1)
         axes.legend(frameon=False, fontsize=8)
@@ -175,12 +181,6 @@ def named(split, name, at_most=26):
         return f"{split}[{name}]"
     name = Path(name).name
     return name if len(name) <= at_most else f"{name[: at_most // 2]}…{name[1 - at_most // 2 :]}"
-
-
-def save(figure, path):
-    """Write a figure as PNG, whole or not at all."""
-    with whole(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
 
 
 def _mark_phases(axes, rows):

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from kerastl.data.load import load
-from kerastl.errors import KerastlError
+from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate import figures, pictures
-from kerastl.evaluate.compare import read_metrics
 from kerastl.evaluate.page import number, render
 from kerastl.evaluate.statistics import accuracy_interval
 from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
-from kerastl.train.history import read_history
+from kerastl.run_files import broken
+from kerastl.run_folder import METRICS, check_model, read_metrics, read_plan, read_predictions, read_run_history
+from kerastl.shapes import Maybe, problem
 
 PAGE = "report.html"
 WHOLE = 20  # classes up to which every cell of the confusion matrix is shown
@@ -31,7 +32,8 @@ STARTS = {
 def report(run, data=None, model=None):
     """Write the report of a finished run: one file with everything inside, for people.
 
-    What the folder no longer allows for, as the pictures where the data has gone, is left out, and the page says why.
+    What the folder no longer allows for, as the pictures where the data has gone, is left out, and the page says why. A page that
+    has pictures is not replaced by one that lacks them.
 
     Args:
         run: its folder.
@@ -42,7 +44,7 @@ def report(run, data=None, model=None):
         The path of report.html.
 
     Raises:
-        UserError: no finished run there.
+        UserError: no finished run there, or the page that stands there has pictures that cannot be shown again.
 
     Example:
         >>> report("runs/first")  # doctest: +SKIP
@@ -52,17 +54,20 @@ def report(run, data=None, model=None):
     refuse_links(folder)
     metrics, spec = read_metrics(folder), recipe(folder / "recipe.toml")
     baseline = folder / "baseline"
-    rows = read_history(folder / "history.csv")
+    rows = read_run_history(folder, metrics)
+    _check_plan(folder, metrics, spec)
     shown, missing = _pictures(folder, metrics, spec, data, model)
+    if missing and data is None and "test" in metrics:
+        _keep_better(folder / PAGE, missing)
     render(
         "report.html",
         folder / PAGE,
         title=spec.name,
         m=metrics,
-        n=lambda key, form="decimals": number(look_up(metrics, key), form, key),
+        n=lambda key, form="decimals": number(_number(folder, metrics, key), form, key),
         spec=spec,
         start=STARTS.get(spec.model.weights, ("with the weights of", Path(spec.model.weights).name)),
-        plan_text=(folder / "plan.txt").read_text(encoding="utf-8"),
+        plan_text=read_plan(folder),
         figures=_figures(metrics, rows, spec),
         classes=_classes(metrics.get("test")),
         confusion=_confusion(metrics.get("test"), "test.confusion", _names(metrics.get("test"))),
@@ -78,6 +83,15 @@ def report(run, data=None, model=None):
     return folder / PAGE
 
 
+def _keep_better(page, missing):
+    """Refuse to write a page without pictures over one that has them."""
+    if page.is_file() and b"<img" in page.read_bytes():
+        raise UserError(
+            f"{page}: kept as it is, as it has pictures that cannot be shown again. {' '.join(missing)} Put back what is missing, or "
+            "delete the page to have one without them"
+        )
+
+
 def look_up(table, key):
     """What stands under a dotted key; # is how many there are.
 
@@ -88,6 +102,25 @@ def look_up(table, key):
     for step in key.split("."):
         table = len(table) if step == "#" else table[int(step) if isinstance(table, list) else step]
     return table
+
+
+def _number(folder, metrics, key):
+    """A number of the page, or None, from the metrics.json of what may be a stranger's run."""
+    try:
+        value = look_up(metrics, key)
+    except (KeyError, IndexError):
+        raise broken(folder / METRICS, f"{key}: is missing; expected a number") from None
+    if told := problem(value, Maybe(float), key):
+        raise broken(folder / METRICS, told)
+    return value
+
+
+def _check_plan(folder, metrics, spec):
+    """Refuse a recipe of other phases than those of the run."""
+    ours, theirs = ([it.name for it in spec.phases], [it["name"] for it in metrics["phases"]])
+    if ours != theirs:
+        told = f"its phases are {', '.join(ours)}; expected those of {METRICS}: {', '.join(theirs)}"
+        raise broken(folder / "recipe.toml", told)
 
 
 def _figures(metrics, rows, spec):
@@ -156,13 +189,16 @@ def _pictures(folder, metrics, spec, data, model):
         return {}, ["No pictures: the test split was not scored."]
     try:
         data = data or load(spec.data, spec.model.image_size, spec.seed)
-        with np.load(folder / "predictions_test.npz") as saved:
-            probabilities = saved["probabilities"]
+        probabilities, _ = read_predictions(folder, "test", metrics)
     except (KerastlError, OSError) as error:
         return {}, [f"No pictures: {_why(error)}"]
     if metrics["data"].get("digests") != data.digests:
         return {}, ["No pictures: the data that is there now is not the data this run was made with."]
     names = data.class_names
+    if probabilities.shape != (len(data.test), len(names)):
+        raise broken(
+            folder / METRICS, f"tells of answers of the shape {probabilities.shape}, and the data is of another"
+        )
     shown = {
         "grid": pictures.true_and_false(data.test, probabilities, names, spec.seed),
         "mistakes": pictures.answered(
@@ -175,6 +211,7 @@ def _pictures(folder, metrics, spec, data, model):
         shown["doubted"] = pictures.doubted(data, trust["suspects"]["shown"])
     try:
         model = model or load_untrusted(folder / "model.keras")
+        check_model(folder / "model.keras", model, data)
         looks = pictures.looked_at(model, data.test, probabilities, names, spec.seed)
     except (KerastlError, OSError) as error:
         return shown, [f"No Grad-CAM: {_why(error)}"]

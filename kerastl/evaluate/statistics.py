@@ -10,7 +10,7 @@ AT_ONCE = 2_000_000  # numbers drawn at a time, which bounds the memory
 
 
 def accuracy_interval(correct, n):
-    """Wilson's 95% interval for `correct` right answers of `n`.
+    """Wilson's 95% interval for `correct` right answers of `n`, counts that may come as floats.
 
     Source:
         Wilson 1927, Probable Inference, the Law of Succession, and Statistical Inference.
@@ -19,7 +19,7 @@ def accuracy_interval(correct, n):
         >>> tuple(round(bound, 3) for bound in accuracy_interval(90, 100))
         (0.826, 0.945)
     """
-    interval = stats.binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
+    interval = stats.binomtest(round(correct), round(n)).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -8,6 +8,7 @@ from kerastl.evaluate.plots import draw_curves, draw_grid
 from kerastl.evaluate.superclasses import judge_superclasses
 from kerastl.evaluate.trust import examine
 from kerastl.files import whole
+from kerastl.parts import Parts
 from kerastl.train.history import read_history
 from kerastl.train.tensorboard import show_answers
 
@@ -43,32 +44,49 @@ def judge_splits(model, data, spec, folder, phases, score_test):
 
     Returns:
         A dict as metrics.json holds it: from split to its scores; from "temperature" to what was fitted on validation images
-        alone: value, interval, n; None without them; and from "trust" to what `examine` found, where the test split is scored.
+        alone: value, interval, n; None without them; and from "trust" to what `examine` found, where the test split is scored. Each
+        part stands alone: "failed" names those that failed, with the reason, and what they would have given is not there.
     """
+    parts, answered, temperature = Parts(), {}, None
     history = read_history(folder / "history.csv")
-    draw_curves(history, folder / "curves.png")
+    with parts.alone("curves.png"):
+        draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    table, answered, temperature = {"train": _as_trained(history, phases[-1], len(data.train))}, {}, None
+    table = {"train": _as_trained(history, phases[-1], len(data.train))}
     for name, images in splits.items():
-        if images:
-            plain, answered[name] = answers(model, images, spec, name)
+        if not images:
+            continue
+        with parts.alone(f"judging on {name}"):
+            plain, probabilities = answers(model, images, spec, name)
+            _keep(probabilities, images, folder / f"predictions_{name}.npz")
+            table[name], answered[name] = _judge_split(plain, probabilities, images, data, spec), probabilities
             if name == "validation":
-                temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
-            table[name] = _judge_split(plain, answered[name], images, data, spec, folder, name)
-            table[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
-    if score_test:
-        show_answers(folder, folder / "predictions.png")
+                with parts.alone("temperature"):
+                    temperature = {"fitted_on": name, **fit_temperature(plain, images.labels)}
+            with parts.alone(f"calibration on {name}"):
+                table[name] |= _trusted(plain, images.labels, temperature, spec.seed, name)
     table["temperature"] = temperature
-    return table | ({"trust": examine(data, answered, spec, folder)} if score_test else {})
+    if "test" in answered:
+        with parts.alone("predictions.png"):
+            _draw_answers(data, answered["test"], spec, folder / "predictions.png")
+            show_answers(folder, folder / "predictions.png")
+        with parts.alone("copies and doubted labels"):
+            table["trust"] = examine(data, answered, spec, folder)
+    return table | ({"failed": parts.failed} if parts.failed else {})
 
 
-def _judge_split(plain, probabilities, images, data, spec, folder, name):
-    with whole(folder / f"predictions_{name}.npz") as path:
-        np.savez_compressed(path, probabilities=probabilities, labels=images.labels)
-    if name == "test":
-        chosen = grid_places(len(images), spec.seed)
-        shown = images.subset(chosen)
-        draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, folder / "predictions.png")
+def _keep(probabilities, images, path):
+    with whole(path) as temporary:
+        np.savez_compressed(temporary, probabilities=probabilities, labels=images.labels)
+
+
+def _draw_answers(data, probabilities, spec, path):
+    chosen = grid_places(len(data.test), spec.seed)
+    shown = data.test.subset(chosen)
+    draw_grid(shown.pixels[:], shown.labels, probabilities[chosen], data.class_names, path)
+
+
+def _judge_split(plain, probabilities, images, data, spec):
     report = judge(probabilities, images.labels, data.class_names, spec.seed).to_dict()
     if plain is not probabilities:
         alone = judge(plain, images.labels, data.class_names, spec.seed)

@@ -114,7 +114,7 @@ def kind_of(name):
         return "application"
     if name.startswith("hub:"):
         return "hub"
-    if Path(name).suffix in (".keras", ".h5"):
+    if Path(name).suffix.lower() in (".keras", ".h5"):
         return "file"
     raise RecipeError(
         f"model.backbone: found {name!r}; {strict.suggest(name, TABLE)}; or hub:PRESET of KerasHub, or the path of a .keras file"

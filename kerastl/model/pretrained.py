@@ -170,6 +170,8 @@ def _cut(whole, spec):
 
 
 def _load(model, whole, spec):
+    if "://" in spec.weights:
+        raise MissingWeights(f"model.weights: {spec.weights} is an address; download it, and name the file")
     path = SHIPPED.get(spec.weights, Path(spec.weights))
     if not path.is_file():
         raise MissingWeights(

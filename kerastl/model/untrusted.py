@@ -128,7 +128,7 @@ def _told():
 @contextmanager
 def _looked_through(path):
     """A file as `Checked`, for the time of a block."""
-    if path.suffix not in READERS:
+    if path.suffix.lower() not in READERS:
         raise UntrustedFile(
             f"{path}: found the suffix {path.suffix!r}; expected {', '.join(READERS)}, as Keras saves them"
         )
@@ -140,7 +140,7 @@ def _looked_through(path):
     except OSError as error:
         raise KerastlError(f"{path}: no folder for a copy of it ({brief(error)}); set TMPDIR to one") from None
     with folder as name:
-        yield READERS[path.suffix](path, Path(name), size)
+        yield READERS[path.suffix.lower()](path, Path(name), size)
 
 
 def _check_file(path):
@@ -173,7 +173,7 @@ def _reading(path, kind):
         except OSError:
             start = b""
         begins = next(name for magic, name in KINDS.items() if start.startswith(magic))
-        hint = "" if begins == RIGHT_KIND[path.suffix] else f"; it begins as {begins}"
+        hint = "" if begins == RIGHT_KIND[path.suffix.lower()] else f"; it begins as {begins}"
         raise UntrustedFile(
             f"{path}: cannot be read as {kind} ({brief(error)}){hint}. Save or download it again"
         ) from None
@@ -190,7 +190,7 @@ def _read_keras(path, folder, size):
 
 
 def _read_hdf5(path, folder, size):
-    copy = folder / (WEIGHTS if path.name.endswith(".weights.h5") else f"model{path.suffix}")
+    copy = folder / (WEIGHTS if path.name.lower().endswith(".weights.h5") else f"model{path.suffix.lower()}")
     with _reading(path, "HDF5"):
         shutil.copyfile(path, copy)
         stored, text = _read_arrays(copy, path, size)
@@ -261,7 +261,7 @@ def _parse(text, path):
             f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"
         )
     with _reading(path, "the JSON of a model's config"):
-        config = json.loads(text, object_hook=_uncompiled if path.suffix == ".keras" else None)
+        config = json.loads(text, object_hook=_uncompiled if path.suffix.lower() == ".keras" else None)
     if not isinstance(config, dict):
         raise UntrustedFile(f"{path}: its config is {type(config).__name__} in JSON; expected a table. Save it again")
     return config
@@ -274,7 +274,7 @@ def _uncompiled(table):
 def _check_sizes(config, path, side, stored):
     """Refuse a model whose variables are many more than the numbers stored for them, or that needs too much to answer."""
     with _reading(path, "a model"):
-        wanted = sizes_of(config, path.suffix == ".keras", side, path)
+        wanted = sizes_of(config, path.suffix.lower() == ".keras", side, path)
     if wanted.variables > stored + SLACK:
         raise UntrustedFile(
             f"{path}: its layers ask for {wanted.variables:,} variables, the file stores {stored:,} numbers; expected as many. "

@@ -13,6 +13,10 @@ class DataSpec:
     name: str = key(doc="cifar10, cifar100, digits, glyphs, tfds:NAME[/CONFIG] or folder:PATH")
     dir: str = key("", "folder that holds the data (empty: the usual places, then a download)")
     labels: Literal["fine", "coarse"] = key("fine", "which labels of CIFAR-100: 100 classes or 20")
+    splits: Literal["auto", "none"] = key(
+        "auto",
+        "of a folder: auto takes train, val, test and their likes for splits; none takes every sub-folder for a class",
+    )
     validation: float = key(0.1, "stratified, seeded share of the training split", at_least=0.0, below=1.0)
     test: float = key(0.2, "share held out as test where the source has no test split", above=0.0, below=1.0)
     limit: int | None = key(None, "keep so many training images (stratified, seeded; validation included)", at_least=1)

@@ -9,11 +9,18 @@ from kerastl.strict import key
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
 
+LONGEST_NAME = 150  # bytes: file systems take 255, and a name gets endings
+
+
 def check_file_name(name):
     """Files and folders are named after recipes and phases; a recipe may come from a stranger."""
     if not re.fullmatch(r"\w[\w .+-]*", name):
         raise ValueError(
             f"name: found {name!r}; expected letters, digits, spaces and . + - _, as files are named after it"
+        )
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"name: found {len(name.encode())} bytes, {name[:20]}...; expected at most {LONGEST_NAME}, as files are named after it"
         )
 
 

@@ -17,7 +17,7 @@ from kerastl.train import state
 from kerastl.train.best import BestWeights
 from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
 from kerastl.train.divergence import Divergence, memory_told
-from kerastl.train.history import HistoryRows
+from kerastl.train.history import HistoryRows, columns_of
 from kerastl.train.learner import apply, make_learner, on_devices, quieted
 from kerastl.train.optimizers import combine, make_optimizers
 from kerastl.train.pace import Pace
@@ -64,7 +64,7 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
     run_dir.mkdir(parents=True, exist_ok=True)
     if not resume:
         state.restart(run_dir)
-    done, rows = state.resume_phases(run_dir, model)
+    done, rows = state.resume_phases(run_dir, model, plans, columns_of(groups))
     if done:
         _leave(model, plans[len(done) - 1])
     pace, curves = Pace(plans, model, recipe, data.counts), Curves(run_dir, model, data, recipe)

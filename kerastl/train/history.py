@@ -2,11 +2,11 @@
 
 import csv
 import time
-from pathlib import Path
 
 import keras
 
 from kerastl.files import whole
+from kerastl.run_folder import read_history as read_history
 from kerastl.train.optimizers import rates_now
 
 COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
@@ -46,9 +46,14 @@ class HistoryRows(keras.callbacks.Callback):
         row = {"phase": self.phase, "epoch": epoch + 1, **{name: logs[name] for name in COLUMNS if name in logs}}
         row |= {"seconds": round(time.perf_counter() - self.began, 3), **rates}
         self.rows.append(row)
-        write_csv(self.path, self.rows, (*COLUMNS, *(f"lr_{group}" for group in self.groups)))
+        write_csv(self.path, self.rows, columns_of(self.groups))
         for see in self.seen_by:
             see(self.rows)
+
+
+def columns_of(groups):
+    """The columns of history.csv, for these groups of layers."""
+    return (*COLUMNS, *(f"lr_{group}" for group in groups))
 
 
 def write_csv(path, rows, columns):
@@ -57,16 +62,6 @@ def write_csv(path, rows, columns):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def read_history(path):
-    """The rows of a history.csv; numbers as numbers, empty fields as None."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    numbers = [
-        {name: float(value) if value else None for name, value in row.items() if name != "phase"} for row in rows
-    ]
-    return [{"phase": row["phase"], **values} for row, values in zip(rows, numbers, strict=True)]
 
 
 def spans(rows):

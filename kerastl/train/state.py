@@ -8,27 +8,35 @@ Order and augmentation are functions of the seed, the phase and the step, so not
 """
 
 import json
+import math
+import os
 import signal
 import time
-import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from kerastl.errors import KerastlError
 from kerastl.files import own_folder, remove, whole
+from kerastl.run_files import broken, parsed, read_arrays
+from kerastl.run_metrics import PHASE
+from kerastl.shapes import AMOUNT, COUNT, Maybe, Names, Number, problem
 from kerastl.train.stopping import Stopped
 
 FOLDER = Path("state")
 PHASES, STEP = FOLDER / "phases.npz", FOLDER / "step.npz"
-# What callbacks remember between epochs.
+_ANY = Number(-math.inf, math.inf)
+# What callbacks remember between epochs, and what it looks like.
 REMEMBERED = {
-    "SwapEMAWeights": ("_ema_weights_in_model",),
-    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
-    "BestWeights": ("best", "best_epoch"),
-    "HistoryRows": ("rows", "training_seconds", "training_steps"),
+    "SwapEMAWeights": {"_ema_weights_in_model": bool},
+    "EarlyStopping": {"wait": COUNT, "best": Maybe(_ANY), "best_epoch": Maybe(COUNT), "stopped_epoch": Maybe(COUNT)},
+    "BestWeights": {"best": Maybe(_ANY), "best_epoch": Maybe(COUNT)},
+    "HistoryRows": {"rows": [Names(object)], "training_seconds": AMOUNT, "training_steps": COUNT},
 }
+OF_PHASES = {"done": [PHASE], "rows": [Names(object)]}
+OF_STEP = {"phase": str, "epoch": COUNT, "step": COUNT, "stopped": bool, "seconds": AMOUNT, "callbacks": Names(object)}
+ROOM = 8  # times the bytes of the model: an optimizer keeps two or three numbers for each weight
+SPARE = 64_000_000  # bytes for all else
 
 
 def save(path, variables, about):
@@ -45,23 +53,32 @@ def save(path, variables, about):
         np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
 
 
-def load(path):
+def load(path, shape=object, model=None):
     """What `save` wrote: arrays by name, and the table; nothing where there is no file.
 
+    Args:
+        path: of the .npz, which may be a stranger's.
+        shape: what the table has to hold; see `kerastl.shapes`.
+        model: the `keras.Model` it is of, which says how large it may be.
+
     Raises:
-        KerastlError: the file is damaged.
+        BrokenRun: the file is damaged, or far larger than a state of the model.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}, {}
+    weights = 0 if model is None else sum(math.prod(it.shape) * 4 for it in model.variables)
+    arrays = read_arrays(path, most=SPARE + ROOM * weights)
+    about = arrays.pop("about", None)
+    if about is None or about.dtype.kind != "U" or any(it.dtype.kind == "U" for it in arrays.values()):
+        raise broken(path, "found no table about it, or texts for arrays; expected what kerastl wrote")
     try:
-        with np.load(path) as file:  # no pickle; every member is checked against its checksum
-            arrays = {name: file[name] for name in file.files}
-        return arrays, json.loads(str(arrays.pop("about")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise KerastlError(
-            f"{path}: is damaged ({error}); expected what kerastl wrote. Delete it to go on from the state before it, or "
-            "start a new run"
-        ) from None
+        text = str(about)
+    except ValueError:
+        raise broken(path, "its table is no text; expected JSON") from None
+    about = parsed(path, text, shape)
+    for row in about.get("rows", []):
+        _check_row(path, row)
+    return arrays, about
 
 
 def variables_of(layers):
@@ -69,10 +86,23 @@ def variables_of(layers):
     return {f"{layer.name}/{place}": it for layer in layers for place, it in enumerate(layer.variables)}
 
 
-def assign(variables, arrays, prefix=""):
-    """Give variables the values of the arrays of the same name."""
+def assign(variables, arrays, prefix, path):
+    """Give variables the values of the arrays of the same name.
+
+    Raises:
+        BrokenRun: an array is missing, has another shape, or holds what is no number.
+    """
     for name, variable in variables.items():
-        variable.assign(arrays[prefix + name])
+        array = arrays.get(prefix + name)
+        if array is None:
+            raise broken(path, f"has no array {prefix + name}; expected one for each variable of the model")
+        shape, floats = tuple(variable.shape), keras.backend.is_float_dtype(variable.dtype)
+        if array.shape != shape or (array.dtype.kind == "f") != floats:
+            told = f"its array {prefix + name} has the shape {array.shape} of {array.dtype}"
+            raise broken(path, f"{told}; expected {shape} of {variable.dtype}")
+        if floats and not np.isfinite(array).all():
+            raise broken(path, f"its array {prefix + name} holds what is no number; expected finite ones")
+        variable.assign(array)
 
 
 def restart(run_dir):
@@ -94,16 +124,52 @@ def keep_phases(run_dir, model, done, rows):
     remove(run_dir / STEP)
 
 
-def resume_phases(run_dir, model):
+def resume_phases(run_dir, model, plans, columns):
     """Give the model what `keep_phases` kept.
+
+    Args:
+        run_dir: folder of the run.
+        model: as it was built.
+        plans: a `PhasePlan` for each phase.
+        columns: of history.csv.
 
     Returns:
         The summaries of the finished phases, and the rows of the history; empty lists where none is finished.
+
+    Raises:
+        BrokenRun: it is damaged, or of other phases.
     """
-    arrays, about = load(run_dir / PHASES)
+    path = run_dir / PHASES
+    arrays, about = load(path, OF_PHASES, model)
+    done, rows = about.get("done", []), about.get("rows", [])
+    names = [it.phase.name for it in plans]
+    if [it["name"] for it in done] != names[: len(done)]:
+        raise broken(
+            path, f"its {len(done)} finished phases are not those of the run; expected the first of {', '.join(names)}"
+        )
+    _check_rows(path, rows, {it["name"]: it["epochs"] for it in done}, columns)
     if arrays:
-        assign(variables_of(model.layers), arrays)
-    return about.get("done", []), about.get("rows", [])
+        assign(variables_of(model.layers), arrays, "", path)
+    return done, rows
+
+
+def _check_row(path, row):
+    texts = {key for key, value in row.items() if not (value is None or type(value) in (int, float))}
+    if texts != {"phase"} or not isinstance(row["phase"], str):
+        raise broken(path, "its rows of the history hold texts for numbers, or no phase; expected what kerastl wrote")
+
+
+def _check_rows(path, rows, epochs, columns):
+    """Refuse rows that are not of so many epochs of each phase, one after another."""
+    found = [row["phase"] for row in rows]
+    if found != [name for name, count in epochs.items() for _ in range(count)]:
+        raise broken(
+            path, f"its {len(rows):,} rows of the history are not those of its phases; expected one for each epoch"
+        )
+    if strange := {key for row in rows for key in row} - {*columns}:
+        raise broken(
+            path, f"its rows of the history have the column {min(strange)[:60]!r}; expected {', '.join(columns)}"
+        )
 
 
 class Keeper(keras.callbacks.Callback):
@@ -138,10 +204,22 @@ class Keeper(keras.callbacks.Callback):
             learner: a compiled `Learner`.
         """
         self.layers = [it for it in learner.model.layers if it.trainable or hasattr(it, "seed_generator")]
-        arrays, about = load(self.path)
+        arrays, about = load(self.path, OF_STEP, learner.whole)
         if about.get("phase") == self.plan.phase.name:
+            self._check(about)
             self.began -= about["seconds"]
             self._go_on(arrays, about)
+
+    def _check(self, about):
+        """Refuse a place that the phase does not have, and what is no callback's to remember."""
+        epochs, steps = self.plan.epochs, self.plan.steps_per_epoch
+        if about["epoch"] > epochs or about["step"] >= steps or (about["epoch"] == epochs and about["step"]):
+            told = f"stands at step {about['step']:,} of epoch {about['epoch']:,}"
+            raise broken(self.path, f"{told}; expected {epochs:,} epochs of {steps:,} steps at most")
+        if told := problem(about["callbacks"], {f"{name}?": shape for name, shape in REMEMBERED.items()}, "callbacks"):
+            raise broken(self.path, told)
+        for row in about["callbacks"].get("HistoryRows", {"rows": []})["rows"]:
+            _check_row(self.path, row)
 
     def _go_on(self, arrays, about):
         self.arrays, self.about, self.step = arrays, about, about["step"]
@@ -174,16 +252,19 @@ class Keeper(keras.callbacks.Callback):
         if not self.arrays:
             return
         self.model.optimizer.build(self.model.trainable_variables)
-        assign(variables_of(self.layers), self.arrays, "model/")
-        assign(_numbered(self.model.optimizer.variables), self.arrays, "optimizer/")
+        assign(variables_of(self.layers), self.arrays, "model/", self.path)
+        assign(_numbered(self.model.optimizer.variables), self.arrays, "optimizer/", self.path)
         for callback in self.callbacks:
-            for attribute, value in self.about["callbacks"].get(type(callback).__name__, {}).items():
-                setattr(callback, attribute, value)
+            name = type(callback).__name__
+            kept = self.about["callbacks"].get(name, {})
+            for attribute in REMEMBERED.get(name, ()):
+                if attribute in kept:
+                    setattr(callback, attribute, kept[attribute])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
         if self.step:
-            assign(_numbered(_built_metrics(self.model)), self.arrays, "metric/")
+            assign(_numbered(_built_metrics(self.model)), self.arrays, "metric/", self.path)
         self.arrays = {}
 
     def on_train_batch_end(self, batch, logs=None):

@@ -7,7 +7,6 @@ on in the same one, and no epoch is told twice.
 
 import contextlib
 import importlib.util
-import json
 import os
 import warnings
 from collections.abc import Callable
@@ -16,11 +15,14 @@ from types import SimpleNamespace
 
 from kerastl.errors import KerastlError, KerastlWarning, MissingExtra, brief
 from kerastl.files import write_json
+from kerastl.run_files import read_json
+from kerastl.shapes import COUNT, Names
 from kerastl.strict import dump, flat
 from kerastl.train.state import FOLDER
 from kerastl.voice import tell
 
 KNOWN = FOLDER / "trackers.json"
+OF_KNOWN = Names({"run": str, "epochs": COUNT})
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Followers:
 
     def __init__(self, path):
         self.path, self.callbacks, self.ended = path, {}, False
-        self.known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.known = read_json(path, OF_KNOWN) if os.path.lexists(path) else {}
 
     def join(self, name, run_name, parameters):
         try:

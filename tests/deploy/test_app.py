@@ -15,7 +15,7 @@ from browser import CHROMIUM, browser, served
 from PIL import Image
 
 import kerastl
-from kerastl.deploy import server
+from kerastl.deploy import server, uploads
 from kerastl.deploy.app import plain
 from kerastl.errors import MissingExtra
 
@@ -135,6 +135,7 @@ def test_pinned_streamlit_clears_keras_after_every_answer():
 
 def test_pinned_an_upload_stays_in_memory(monkeypatch):
     """Starlette's own limit is a megabyte; beyond it, there is a file."""
+    from starlette import formparsers
     from starlette.datastructures import Headers
     from starlette.formparsers import MultiPartParser
 
@@ -147,7 +148,7 @@ def test_pinned_an_upload_stays_in_memory(monkeypatch):
         return form["a"].file._rolled
 
     monkeypatch.setattr(MultiPartParser, "spool_max_size", MultiPartParser.spool_max_size)
-    server.keep_uploads_in_memory()
+    uploads.keep_in_memory(formparsers)
     assert not asyncio.run(parsed(20 * 2**20))
     MultiPartParser.spool_max_size = 2**20
     assert asyncio.run(parsed(2**20 + 1))

@@ -49,7 +49,7 @@ def test_the_command_prints_a_table(finished, tmp_path):
     assert re.search(r" \d\.\de[-+]\d\d ", result.output), (
         "how far the answers are apart, if only by the order of threads"
     )
-    assert set(json.loads((tmp_path / "export.json").read_text())) == {"keras", "h5"}
+    assert set(json.loads((tmp_path / "export.json").read_text())) == {"run", "keras", "h5"}
     arguments = ["export", str(finished.folder), "--formats", "keras", "--out", str(tmp_path / "more"), "--json-lines"]
     [event] = map(json.loads, CliRunner().invoke(app, arguments).stdout.splitlines())
     assert (

@@ -11,9 +11,18 @@ import pytest
 from exported import LABELS, PIXELS
 from PIL import Image
 
+from kerastl.data.decode import decode
 from kerastl.deploy.export import export
+from kerastl.deploy.runtimes import open_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+
+
+def turned():
+    """As a phone that was held upright stores it."""
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    return tags
 
 
 def blocks(language):
@@ -26,7 +35,9 @@ def exports(small, tmp_path_factory):
     (formats,) = re.findall(r"kerastl export \S+ --formats (\S+)", PAGE)
     folder = tmp_path_factory.mktemp("serving")
     export(small, folder, formats.split(","), PIXELS, LABELS)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(folder / "photo.jpg")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(
+        folder / "photo.jpg", exif=turned()
+    )
     return folder
 
 
@@ -36,6 +47,9 @@ def test_the_python_of_the_page(exports, monkeypatch):
     for block in blocks("python"):
         exec(compile(block, "serving.md", "exec"), names)
     assert names["classes"] == LABELS["classes"] and names["image"].max() > 100
+    classifier = open_model("model.keras")
+    by_kerastl = classifier.raw(decode(Path("photo.jpg"), classifier.size)[None])[0]  # without the temperature
+    np.testing.assert_allclose(np.squeeze(names["by_keras"]), by_kerastl, atol=1e-4)
     answers = {name: np.squeeze(value) for name, value in names.items() if name.startswith("by_")}
     assert set(answers) == {"by_keras", "by_onnx", "by_litert", "by_tensorflow", "by_bytes"}
     for name, answer in answers.items():

@@ -42,11 +42,10 @@ def first(n, of=360):
 
 
 def seeds_of(folder, accuracies, like):
-    runs = []
-    for number, accuracy in enumerate(accuracies):
-        runs.append(like(f"{folder}-{number}", first(round(360 * accuracy))).name)
-    where = like(folder).parent / folder
-    (where / "seeds.json").write_text(json.dumps({"runs": [f"../{run}" for run in runs]}))
+    where, runs = like(folder), [f"seed-{number}" for number in range(len(accuracies))]
+    for run, accuracy in zip(runs, accuracies, strict=True):
+        like(f"{folder}/{run}", first(round(360 * accuracy)))
+    (where / "seeds.json").write_text(json.dumps({"seeds": list(range(len(runs))), "runs": runs}))
     return where
 
 
@@ -113,7 +112,7 @@ def test_what_cannot_be_tested_is_said(like, changes, told):
 def test_seeds_against_seeds(like):
     """Welch's test, between the recipes; a single run is no match for seeds."""
     low, high = seeds_of("low", (0.80, 0.81, 0.82), like), seeds_of("high", (0.90, 0.91, 0.92), like)
-    found = compare([low, high, low.parent / "low-0"])
+    found = compare([low, high, low / "seed-0"])
     seeded, *mixed = found.pairs
     assert seeded.test == "Welch" and seeded.better == "high" and seeded.n == (3, 3)
     assert seeded.told.startswith("+0.1") and seeded.told.endswith("], 3 and 3 seeds")
@@ -132,11 +131,11 @@ def test_runs_of_the_same_name_are_told_apart(like, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "told"),
     [
-        ("metrics.json", None, r"no finished run .*metrics\.json"),
-        ("metrics.json", b"{", "no finished run"),
-        ("seeds.json", b"[]", "kerastl train --seeds"),
-        ("predictions_test.npz", b"not an archive", "expected what the run wrote there"),
-        ("predictions_test.npz", None, "expected what the run wrote there"),
+        ("metrics.json", None, r"no finished run, .*metrics\.json"),
+        ("metrics.json", b"{", r"metrics\.json: is not JSON"),
+        ("seeds.json", b"[]", r"seeds\.json: .*expected a table with seeds, runs"),
+        ("predictions_test.npz", b"not an archive", r"predictions_test\.npz: is damaged .*numpy\.savez"),
+        ("predictions_test.npz", None, r"predictions_test\.npz: there is no such file"),
     ],
 )
 def test_what_is_no_run_is_refused(like, file, content, told):

@@ -43,7 +43,7 @@ def no_data(monkeypatch):
 def changed(made, tmp_path, change=lambda metrics: None):
     """The report of a copy of the run whose metrics are changed."""
     folder = tmp_path / "changed"
-    shutil.copytree(made, folder)
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("report.html"))
     metrics = json.loads((folder / "metrics.json").read_text())
     change(metrics)
     (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -121,6 +121,11 @@ def test_it_is_small_and_the_same_each_time(made, tmp_path):
 
 def test_without_the_data_it_is_made_all_the_same_and_says_so(made, tmp_path, no_data):
     shutil.copytree(made, tmp_path / "run")
+    before = (tmp_path / "run" / "report.html").read_bytes()
+    told = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
+    assert told.exit_code == 2 and "kept as it is" in told.output and "the images are not there" in told.output
+    assert (tmp_path / "run" / "report.html").read_bytes() == before
+    (tmp_path / "run" / "report.html").unlink()
     told = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
     assert told.exit_code == 0 and f"report: {tmp_path / 'run' / 'report.html'}" in told.output
     alone = Page((tmp_path / "run" / "report.html").read_text())
@@ -137,6 +142,9 @@ def test_other_data_than_the_run_had_is_not_shown(made, tmp_path, split):
 def test_without_the_model_only_grad_cam_is_missing(made, page, tmp_path):
     shutil.copytree(made, tmp_path / "other")
     (tmp_path / "other" / "model.keras").unlink()
+    with pytest.raises(UserError, match=r"report\.html: kept as it is.*No Grad-CAM"):
+        report(tmp_path / "other")
+    (tmp_path / "other" / "report.html").unlink()
     other = Page(report(tmp_path / "other").read_text())
     assert 24 <= len(other.all("img")) < len(page.all("img"))
     assert any("No Grad-CAM: " in text for text in other.words)
@@ -203,7 +211,7 @@ def test_names_are_escaped(made, tmp_path, no_data):
 
 
 def test_no_run(tmp_path):
-    with pytest.raises(UserError, match=r"no finished run .*metrics\.json"):
+    with pytest.raises(UserError, match=r"no finished run, .*metrics\.json"):
         report(tmp_path)
 
 

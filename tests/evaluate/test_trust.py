@@ -15,8 +15,8 @@ from kerastl.data.split import Data
 from kerastl.evaluate.statistics import accuracy_interval
 from kerastl.evaluate.trust import PAIRS, SUSPECTS, find_copies, list_suspects, suspects, without_copies
 from kerastl.evaluate.verdict import headline
+from kerastl.evaluate_run import judge_again
 from kerastl.recipe import override
-from kerastl.run import judge_again
 from kerastl.schema import DataSpec
 from kerastl.tables import print_copies
 
@@ -164,7 +164,7 @@ def test_judging_again_says_so(finished, monkeypatch, capsys):
     order = np.random.default_rng(0).permutation(len(every.train))
     parts = {"train": every.train.subset(order[:48]), "test": every.train.subset([*order[48:100], *order[:3]])}
     monkeypatch.setitem(SOURCES, "digits", lambda *_: Source(every.class_names, **parts))
-    monkeypatch.setattr("kerastl.run.recipe", lambda path: override(finished.recipe, **{"data.validation": 0}))
+    monkeypatch.setattr("kerastl.evaluate_run.recipe", lambda path: override(finished.recipe, **{"data.validation": 0}))
     report, copies = judge_again(finished.folder)
     assert report.n == 55 and copies["exact"] == 3 and copies["without_duplicates"]["n"] == 52 - copies["near"]
     print_copies(copies)

@@ -137,7 +137,7 @@ def test_backbones_and_weights_of_a_recipe_are_looked_through(tmp_path):
 
 
 def test_a_run_from_a_stranger_is_looked_through(finished, tmp_path):
-    from kerastl.run import evaluate
+    from kerastl.evaluate_run import evaluate
 
     HOSTILE["Lambda bytecode"][0](tmp_path).rename(tmp_path / "model.keras")
     (tmp_path / "recipe.toml").write_text((finished.folder / "recipe.toml").read_text())
