@@ -16,6 +16,7 @@ ROOMS = (
     "recipe",
     "space",
     "files",
+    "stopping",
     "voice",
     "streams",
     "processor",

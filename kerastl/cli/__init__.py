@@ -5,9 +5,11 @@ Commands stand in `kerastl --help` in the order in which their modules are impor
 
 from kerastl.cli import before, training, judging, using  # noqa: F401, I001
 from kerastl.cli.options import app
+from kerastl.stopping import leave_at_once
 from kerastl.streams import prepare_streams
 
 
 def main():
     prepare_streams()
-    app(prog_name="kerastl")
+    with leave_at_once():
+        app(prog_name="kerastl")
