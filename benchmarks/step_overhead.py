@@ -20,6 +20,7 @@ import keras
 
 from kerastl import build_model, layer_groups, load, plan, recipe
 from kerastl.files import remove
+from kerastl.stopping import Stop
 from kerastl.train.divergence import Divergence
 from kerastl.train.fit import compile_learner
 from kerastl.train.history import HistoryRows
@@ -27,7 +28,6 @@ from kerastl.train.learner import make_learner
 from kerastl.train.progress import PhaseProgress
 from kerastl.train.state import Keeper
 from kerastl.train.steps import phase_batches
-from kerastl.train.stopping import Stop
 
 CASES = {
     "SmallCNN at 32": {"model.backbone": "SmallCNN", "model.image_size": 32, "model.options": {}},

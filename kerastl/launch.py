@@ -8,9 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from kerastl.errors import KerastlError
 
+# The command line of this very kerastl; with -P nothing is imported from the folder one stands in, where a stranger's typer.py may lie.
+START = "import sys; sys.path.append(sys.argv.pop(1)); from kerastl.cli import main; main()"
+LEAVING = 7  # seconds that all have after SIGTERM; ten are promised
 PATIENCE = 120  # seconds that the others have to end by themselves after one was lost
 
 
@@ -33,6 +37,11 @@ def launch(workers, arguments, patience=PATIENCE):
         processes = [_start(addresses, place, arguments, log) for place, log in enumerate(logs)]
         try:
             _wait(processes, patience)
+        except KeyboardInterrupt:  # each of them keeps its state
+            for process in processes:
+                process.terminate()
+            _wait(processes, LEAVING, first=False)
+            raise
         finally:
             for process in processes:
                 process.kill()
@@ -46,16 +55,16 @@ def launch(workers, arguments, patience=PATIENCE):
 def _start(addresses, place, arguments, log):
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": place}}
     return subprocess.Popen(
-        [sys.executable, "-m", "kerastl", *arguments],
+        [sys.executable, "-P", "-c", START, str(Path(__file__).parents[1]), *arguments],
         env={**os.environ, "TF_CONFIG": json.dumps(config)},
         stdout=log,
         stderr=subprocess.STDOUT if log else None,
     )
 
 
-def _wait(processes, patience):
-    """Until all have ended, or patience with those that are left after a failure has."""
-    deadline = None
+def _wait(processes, patience, first=True):
+    """Until all have ended, or patience with those that are left: after the first failure, or from now on."""
+    deadline = None if first else time.monotonic() + patience
     while any(process.poll() is None for process in processes):
         if deadline is None and any(process.returncode for process in processes):
             deadline = time.monotonic() + patience

@@ -29,12 +29,12 @@ from kerastl.parts import Parts
 from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.run_folder import read_metrics
+from kerastl.stopping import stop_signals
 from kerastl.train.describe import describe, tabulate
-from kerastl.train.devices import described, strategy_for, worker
+from kerastl.train.devices import described, refuse_others, strategy_for, worker
 from kerastl.train.fit import fit
 from kerastl.train.plan import plan
 from kerastl.train.state import forget
-from kerastl.train.stopping import stop_signals
 from kerastl.train.trackers import check_trackers, tracked
 from kerastl.voice import speaking, tell
 
@@ -95,13 +95,15 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
     check_trackers(spec)
     check_formats(spec.export.formats)
-    strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
     if not worker()[0]:
         check_folder(folder)
     refuse_links(folder)
+    strategy = strategy_for(spec.train.devices)  # several workers have to meet before anything is computed
+    ended, goes_on = finished(folder), resume and begun(folder)
+    refuse_others(strategy, [_same_everywhere(spec), score_test, resume, force, ended, goes_on])
     spec = as_begun(spec, folder) if resume else spec
     if worker()[0]:
-        return _follow(spec, folder, score_test, resume, force)
+        return _read(folder, spec) if ended and resume else _follow(spec, folder, score_test, resume, goes_on, force)
     with speaking(progress), disk_told(folder), stop_signals(), locked(folder):
         sweep_up(folder)
         if finished(folder) and resume:
@@ -133,19 +135,22 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         return _ended(run)
 
 
-def _follow(spec, folder, score_test, resume, force):
+def _same_everywhere(spec):
+    """What of a recipe is the same on all machines."""
+    table = strict.dump(spec)
+    return {**table, "data": {**table["data"], "dir": ""}, "export": {**table["export"], "folder": ""}}
+
+
+def _follow(spec, folder, score_test, resume, goes_on, force):
     """What every worker but the first does: the same, in a folder of its own that does not stay."""
-    if finished(folder) and resume:
-        return _read(folder, spec)
     spec = replace(spec, train=replace(spec.train, trackers=()))
     with speaking("quiet"), tempfile.TemporaryDirectory() as own, stop_signals():
-        resume = resume and begun(folder)
         for part in ("state", "checkpoints"):
-            if resume and (folder / part).is_dir():
+            if goes_on and (folder / part).is_dir():
                 shutil.copytree(folder / part, Path(own) / part)
-        run, _ = _train(spec, Path(own), False, resume, force, None)
+        run, _ = _train(spec, Path(own), False, goes_on, force, None)
     if spec.baseline and score_test:
-        _follow(_baseline_of(spec), folder / "baseline", score_test, resume, force)
+        train(_baseline_of(spec), folder / "baseline", resume=resume, force=force)
     return run
 
 

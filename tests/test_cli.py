@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 from kerastl.cli.options import free_folder
 from kerastl.recipe import names
+from kerastl.stopping import Stopped
 from kerastl.train.history import read_history
-from kerastl.train.stopping import Stopped
 
 ROOT = Path(__file__).parents[1]
 TINY = [

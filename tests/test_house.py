@@ -17,6 +17,7 @@ ROOMS = (
     "recipe",
     "space",
     "files",
+    "stopping",
     "outputs",
     "streams",
     "voice",

@@ -18,8 +18,8 @@ from kerastl.files import locked, write_json
 from kerastl.recipe import override
 from kerastl.resume import begun, finished
 from kerastl.run import train
+from kerastl.stopping import Stopped, stop_signals
 from kerastl.train import fit, state, steps
-from kerastl.train.stopping import Stopped, stop_signals
 from kerastl.train.store import Store
 from kerastl.train.trackers import TRACKERS, Tracker
 
@@ -160,6 +160,14 @@ def test_asked_to_stop_it_keeps_its_state_and_goes_on(spec, left_alone, tmp_path
     assert state.load(tmp_path / "run" / state.STEP)[1]["step"] == 2
     monkeypatch.setattr(steps, "CALL", 1)
     assert_same(gave(train(spec, tmp_path / "run", resume=True).folder), left_alone)
+
+
+def test_asked_to_stop_while_features_are_computed_it_ends_at_once(spec, tmp_path, monkeypatch):
+    """Before a step that could keep a state; the features that were written are there."""
+    monkeypatch.setattr(Store, "write", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped, match="stopped by SIGTERM"):
+        train(spec, tmp_path / "run")
+    assert begun(tmp_path / "run")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

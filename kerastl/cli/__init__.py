@@ -5,12 +5,14 @@ Commands stand in `kerastl --help` in the order in which their modules are impor
 
 from kerastl.cli import before, training, judging, using  # noqa: F401, I001
 from kerastl.cli.options import app
+from kerastl.stopping import leave_at_once
 from kerastl.streams import end_streams, prepare_streams
 
 
 def main():
     prepare_streams()
-    try:
-        app(prog_name="kerastl")
-    except SystemExit as end:
-        raise SystemExit(end_streams(end.code)) from None
+    with leave_at_once():
+        try:
+            app(prog_name="kerastl")
+        except SystemExit as end:
+            raise SystemExit(end_streams(end.code)) from None

@@ -18,6 +18,7 @@ from kerastl.cli import completion
 from kerastl.errors import KerastlError, KerastlWarning, UserError
 from kerastl.files import of_the_system
 from kerastl.recipe import parse_override
+from kerastl.stopping import stop_signals
 from kerastl.streams import takes_unicode, write_or_lose
 from kerastl.text import json_line
 from kerastl.voice import say, speaking, tell
@@ -118,7 +119,7 @@ def errors_shown(debug, quiet=False, json_lines=False):
     """
     with speaking("json" if json_lines else "quiet" if quiet else None):
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), stop_signals():
                 warnings.showwarning = _warning_told
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", KerastlWarning)

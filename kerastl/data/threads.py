@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,13 +53,18 @@ def ahead(look, items, chunk=16, least=0):
     items, waiting = iter(items), deque()
     cores = os.cpu_count() or 1
     chunks = max(2 * cores, -(-least // chunk))
-    pool = ThreadPoolExecutor(cores)
+    pool, ended = ThreadPoolExecutor(cores), threading.Event()
+
+    def look_at(some):
+        return [look(item) for item in some if not ended.is_set()]
+
     try:
         while some := list(itertools.islice(items, chunk)):
-            waiting.append(pool.submit(lambda some: [look(item) for item in some], some))
+            waiting.append(pool.submit(look_at, some))
             if len(waiting) > chunks:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
     finally:
+        ended.set()  # nobody takes the answers any more
         pool.shutdown(cancel_futures=True)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerastl.deploy.labels import into_litert
 from kerastl.deploy.signatures import DEFAULT
+from kerastl.stopping import killed_by_sigterm
 
 
 def write_litert(source, path, numbers="float32"):
@@ -21,7 +22,9 @@ def write_litert(source, path, numbers="float32"):
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(source.saved_model), signature_keys=[DEFAULT])
     NUMBERS[numbers](converter, source.calibration)
-    path.write_bytes(converter.convert())
+    with killed_by_sigterm():
+        content = converter.convert()  # C++ that lets no other thread run, for half a minute with a large network
+    path.write_bytes(content)
     into_litert(path, source.labels)
 
 

@@ -8,6 +8,7 @@ batch of a step, the same on every worker -> a share for each replica -> gradien
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 
@@ -15,9 +16,11 @@ import keras
 import tensorflow as tf
 
 from kerastl.errors import KerastlError, RecipeError, UserError, brief
+from kerastl.stopping import killed_by_sigterm
 from kerastl.train.multi_worker import mended
 
 CROSSENTROPY = "categorical_crossentropy"
+WORKERS = ("chief", "worker")  # roles in TF_CONFIG, in their order
 
 
 @functools.cache
@@ -43,16 +46,48 @@ def worker():
     try:
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")
         cluster = config.get("cluster", {})
-        chiefs, others = (len(cluster.get(kind, [])) for kind in ("chief", "worker"))
-        if not chiefs + others:
+        roles = {*cluster, config["task"]["type"]} if cluster else set()
+        if others := sorted(roles - {*WORKERS}):
+            raise UserError(
+                f"TF_CONFIG: found the role {others[0]!r}; every process of kerastl trains: expected a cluster of workers, and perhaps "
+                "a chief. Leave the other roles out, and start nothing for them"
+            )
+        counts = [len(cluster.get(kind, [])) for kind in WORKERS]
+        if not sum(counts):
             return 0, 1
-        place = int(config["task"]["index"])
-        return place if config["task"]["type"] == "chief" else chiefs + place, chiefs + others
+        kind, place = WORKERS.index(config["task"]["type"]), int(config["task"]["index"])
+        if not 0 <= place < counts[kind]:
+            raise ValueError(f"{WORKERS[kind]} {place} is none of {counts[kind]}")
+        return sum(counts[:kind]) + place, sum(counts)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"TF_CONFIG: cannot be read ({brief(error)}); expected JSON as "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
         ) from None
+
+
+def refuse_others(strategy, told):
+    """Refuse to go on where other workers were started to do something else: they would wait for each other, or train something else.
+
+    Args:
+        strategy: of all of them.
+        told: what this one is to do, as plain values.
+
+    Raises:
+        UserError: another one was told something else; all of them say so.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    digest = hashlib.blake2b(repr(told).encode(), digest_size=3).digest()
+    mine = tf.constant([int.from_bytes(digest, "big")], tf.float32)  # three bytes, which a float holds
+    gather = tf.function(lambda: strategy.run(lambda: tf.distribute.get_replica_context().all_gather(mine, axis=0)))
+    theirs = strategy.experimental_local_results(gather())[0].numpy()
+    if (theirs != theirs[0]).any():
+        index, count = worker()
+        raise UserError(
+            f"worker {index + 1} of {count}: the workers were not started with the same recipe and options, or do not see the same run "
+            "folder; start all of them with the same command, and the folder on a disk that all of them see"
+        )
 
 
 def described(devices):
@@ -105,7 +140,8 @@ def _multi_worker():
         )
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    with killed_by_sigterm():  # it waits for the others, and lets no other thread run
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 STRATEGIES = {"auto": _auto, "cpu": _cpu, "gpu": _gpu, "tpu": _tpu, "multi-worker": _multi_worker}

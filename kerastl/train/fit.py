@@ -13,6 +13,7 @@ from kerastl.data.split import Data
 from kerastl.errors import RecipeError
 from kerastl.model.graph import copy_weights
 from kerastl.schema import Recipe
+from kerastl.stopping import stop_signals
 from kerastl.train import state
 from kerastl.train.best import BestWeights
 from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
@@ -25,7 +26,6 @@ from kerastl.train.precision import precision
 from kerastl.train.progress import PhaseProgress, paced
 from kerastl.train.state import Keeper
 from kerastl.train.steps import phase_batches, steps_per_call, validation_steps
-from kerastl.train.stopping import Stopped, stop_signals
 from kerastl.train.tensorboard import Curves
 from kerastl.voice import tell
 
@@ -72,12 +72,10 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
     work = Work(model, data, recipe, plans, groups, run_dir, strategy_for(recipe.train.devices), pace, seen_by)
     with contextlib.closing(curves), paced(pace):
         for number, it in enumerate(plans[len(done) :], start=len(done)):
-            with stop_signals(at_once=False) as stop, memory_told(it.phase.name, recipe), workers_told(run_dir):
-                summary, rows = _run_phase(work, number, rows, stop)
+            with memory_told(it.phase.name, recipe), workers_told(run_dir):
+                summary, rows = _run_phase(work, number, rows)
                 done.append(summary)
                 state.keep_phases(run_dir, model, done, rows)
-            if stop.asked:
-                raise Stopped(f"phase {it.phase.name!r} is done, and the state is kept", stop.asked)
     return done
 
 
@@ -107,7 +105,7 @@ class Work:
         return len(self.data.train) * self.recipe.data.repeat / self.plans[number].steps_per_epoch
 
 
-def _run_phase(work, number, rows, stop):
+def _run_phase(work, number, rows):
     """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
     recipe, it, run_dir = work.recipe, work.plans[number], work.run_dir
     keras.utils.set_random_seed(_phase_seed(recipe, number))
@@ -128,9 +126,10 @@ def _run_phase(work, number, rows, stop):
             )
             progress = PhaseProgress(work, number, recorder)
             callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, progress]
-            keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
             try:
-                _all_epochs(learner, work, number, [*callbacks, keeper])
+                with stop_signals(at_once=False) as stop:  # the next step keeps the state, or the last one did
+                    keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
+                    _all_epochs(learner, work, number, [*callbacks, keeper])
             finally:
                 progress.bar.close()
     if best:

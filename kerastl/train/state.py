@@ -21,7 +21,7 @@ from kerastl.files import own_folder, remove, whole
 from kerastl.run_files import broken, parsed, read_arrays
 from kerastl.run_metrics import PHASE
 from kerastl.shapes import AMOUNT, COUNT, Maybe, Names, Number, problem
-from kerastl.train.stopping import Stopped
+from kerastl.stopping import Stopped
 
 FOLDER = Path("state")
 PHASES, STEP = FOLDER / "phases.npz", FOLDER / "step.npz"
@@ -196,6 +196,7 @@ class Keeper(keras.callbacks.Callback):
         self.path, self.plan, self.callbacks, self.watch = run_dir / STEP, phase_plan, callbacks, watch
         self.stop, self.pause, self.began = stop, pause, began
         self.arrays, self.about, self.epoch, self.step, self.cut = {}, {}, 0, 0, False
+        self.told = f"the state before phase {phase_plan.phase.name!r} is kept"
 
     def begin(self, learner):
         """Take up the state of this phase, if one was kept.
@@ -224,6 +225,7 @@ class Keeper(keras.callbacks.Callback):
     def _go_on(self, arrays, about):
         self.arrays, self.about, self.step = arrays, about, about["step"]
         self.epoch = self.plan.epochs if about["stopped"] else about["epoch"]
+        self.told = "the state that this process began with is kept"
 
     @property
     def spent(self):
@@ -273,6 +275,10 @@ class Keeper(keras.callbacks.Callback):
         if done < self.plan.steps_per_epoch and (late or self.stop.asked):
             self._keep(*self.snapshot(self.epoch, done))
 
+    def on_test_batch_end(self, batch, logs=None):
+        if self.stop.asked:  # a validation may take longer than there is time for
+            raise Stopped(f"stopped by {signal.Signals(self.stop.asked).name}; {self.told}", self.stop.asked)
+
     def on_epoch_end(self, epoch, logs=None):
         arrays, about = self.snapshot(epoch + 1, 0)
         if self.step:
@@ -283,10 +289,10 @@ class Keeper(keras.callbacks.Callback):
     def _keep(self, arrays, about):
         save(self.path, arrays, about)
         self.kept = time.perf_counter()
+        where = f"in phase {about['phase']!r}, epoch {about['epoch'] + 1}, before step {about['step'] + 1}"
+        self.told = f"the state is kept: {where}"
         if self.stop.asked:
-            where = f"in phase {about['phase']!r}, epoch {about['epoch'] + 1}, before step {about['step'] + 1}"
-            told = f"stopped by {signal.Signals(self.stop.asked).name}; the state is kept: {where}"
-            raise Stopped(told, self.stop.asked)
+            raise Stopped(f"stopped by {signal.Signals(self.stop.asked).name}; {self.told}", self.stop.asked)
 
 
 def _numbered(variables):

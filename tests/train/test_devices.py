@@ -151,6 +151,47 @@ CLUSTERS = {
 }
 
 
+NO_CLUSTERS = {
+    '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}': "found the role 'ps'; every process",
+    '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}': "found the role 'ps'",
+    '{"cluster": {"ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}': "found the role 'ps'",
+    '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "evaluator", "index": 0}}': "found the role 'evaluator'",
+    '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}': "cannot be read .*worker 1 is none of 1",
+    '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}': "cannot be read .*chief 0 is none of 0",
+    '{"cluster": {"worker": ["a:1", "b:1"]}}': "cannot be read .*task",
+    "[]": "cannot be read",
+    "{": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("config", NO_CLUSTERS)
+def test_roles_that_are_no_worker(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(UserError, match=f"TF_CONFIG: {NO_CLUSTERS[config]}"):
+        devices.worker()
+
+
+@pytest.mark.slow
+def test_workers_that_were_started_to_do_something_else_are_told(tmp_path):
+    """By a cluster, each with a command of its own."""
+    addresses, made = [f"127.0.0.1:{port}" for port in launching._free_ports(2)], []
+    with tempfile.TemporaryFile("w+") as log:
+        for place in range(2):
+            it = ["train", "quickstart", "--out", str(tmp_path / "run"), "--set", f"seed={place}"]
+            made.append(launching._start(addresses, place, it, log))
+        assert [it.wait(timeout=120) for it in made] == [2, 2]
+        log.seek(0)
+        assert log.read().count("the workers were not started with the same recipe and options") == 2
+
+
+def test_nothing_is_imported_from_the_folder_one_stands_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("typer", "kerastl", "json"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')")
+    launch(1, ["--version"])
+    assert not (tmp_path / "ran").exists()
+
+
 def test_several_workers_have_to_name_the_folder(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", next(config for config in CLUSTERS if "chief" not in config and len(config) > 2))
     result = CliRunner().invoke(app, ["train", "quickstart"])
