@@ -11,10 +11,11 @@ from kerastl.deploy.of_run import export_run
 from kerastl.errors import UserError
 from kerastl.evaluate.report import report
 from kerastl.evaluate.similar import open_lookalikes
+from kerastl.evaluate_run import judge_again
 from kerastl.identity import IDENTITY, new_identity, read_identity, relocated, remembered
 from kerastl.preview import dry_run
 from kerastl.recipe import recipe
-from kerastl.run import judge_again, train
+from kerastl.run import train
 
 
 @pytest.fixture
