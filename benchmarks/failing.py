@@ -50,9 +50,17 @@ CASES = {
         "expect": ["--- others\\nreport: run/report.html|--- others[\\s\\S]*report\\.html"],
         "never": ["rror:", "KILLED"],
     },
-    "hostile/cwd-streamlit-config": {},
+    "hostile/cwd-streamlit-config": {
+        "why": "no settings of the working folder: it listens on this machine, and fetches nothing",
+        "expect": ["LISTEN.*127\\.0\\.0\\.1", "asked elsewhere: +\\[\\]"],
+        "never": ["0\\.0\\.0\\.0:[0-9]+ +0", "example\\.com"],
+    },
     "hostile/eps-inside-iptc": {},
-    "hostile/export-folder-found-out-late": {},
+    "hostile/export-folder-found-out-late": {
+        "why": "refused before the training, with the remedy",
+        "expect": ["(error: export.folder[^\\n]*--set export.folder=[\\s\\S]*){3}", "name: found 300 bytes"],
+        "never": ["metrics.json", "Unexpected"],
+    },
     "hostile/h5-huge-chunk": {
         "why": "a chunk that is larger than its array, or deflated twice, is refused before it is unpacked",
         "expect": [r"is packed by the HDF5 filters \[1, 1\]; expected gzip", r"\[measure\] rc=2"],
@@ -81,8 +89,16 @@ CASES = {
         "expect": ["exports: exports/base", "one.png: \\d", "nothing wrong was found|problem:"],
         "never": ["rror:"],
     },
-    "hostile/page-follows-links-out": {},
-    "hostile/page-uploads-unlimited": {},
+    "hostile/page-follows-links-out": {
+        "why": "nothing is shown of what a link leads to",
+        "expect": ["secret of another folder: +False"],
+        "never": ["SECRET", "True", "private.png"],
+    },
+    "hostile/page-uploads-unlimited": {
+        "why": "100 MB of 40 uploads of 18 MB are kept",
+        "expect": ["after"],
+        "never": ["[2-9]\\d{3} MB after"],
+    },
     "hostile/pixel-cache-two-at-once": {},
     "hostile/predict-follows-links-out": {},
     "hostile/report-writes-through-link": {},
@@ -132,8 +148,20 @@ CASES = {
         "expect": ["rc=0", "report\\.html"],
         "never": ["^error: ", "Error:"],
     },
-    "people/exports_of_another_run_replaced": {},
-    "people/from_another_folder": {},
+    "people/exports_of_another_run_replaced": {
+        "why": "the second run's exports go to saved_models/small-2, and it is said",
+        "expect": [
+            "exports: saved_models/small \\(",
+            "exports: saved_models/small-2 \\(",
+            "warning: saved_models/small: holds the exports of another",
+        ],
+        "never": ["crow"],
+    },
+    "people/from_another_folder": {
+        "why": "evaluate and report find the images",
+        "expect": ["rc=0[\\s\\S]*rc=0\\npictures in report.html: [1-9]"],
+        "never": ["rc=[12]", "report.html: 0"],
+    },
     "people/keras2_h5": {},
     "people/keras_settings": {
         "why": "floatx, layout and backend are set right for the process, and said",
@@ -168,7 +196,10 @@ CASES = {
     },
     "people/onnx_uint8_half_or_batch_of_one": {},
     "people/own_model_as_backbone": {},
-    "people/readonly_working_folder": {},
+    "people/readonly_working_folder": {
+        "why": "refused at once, with the remedy",
+        "expect": ["export.folder saved_models/small: Permission denied.*--set export.folder=", "rc=2"],
+    },
     "people/recipe_text": {
         "why": "what was meant, or a sentence that says it",
         "expect": ["as Notepad writes it[\\s\\S]*rc=0", "single quotes", "expected folder:my photos"],

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, browser, served
+from browser import CHROMIUM, LARGEST_FILE, browser, served
 from PIL import Image
 
 import kerastl
-from kerastl.deploy import server, uploads
+from kerastl.deploy import gallery, server, uploads
 from kerastl.deploy.app import plain
-from kerastl.errors import MissingExtra
+from kerastl.errors import MissingExtra, UserError
 
 EVIL = "![x](https://example.com/x.png) :red[$a$] <img src=https://example.com/y.png>"
 
@@ -90,6 +90,32 @@ def test_too_many_at_once(app):
     assert "21 pictures are too many" in app.warning[0].value and len(app.subheader) == 20
 
 
+def test_what_was_dropped_is_said(app):
+    app.run()
+    files = [("a.png", encoded(noise(9, 9)), "image/png"), ("b.png", b"", uploads.DROPPED)]
+    app.file_uploader[0].set_value(files).run()
+    assert "2 pictures are too many at once; these are 1 of them" in app.warning[0].value and len(app.subheader) == 1
+
+
+def test_links_for_a_report_and_examples_show_nothing(app, models, tmp_path):
+    (tmp_path / "secret").mkdir()
+    noise(9, 9).save(tmp_path / "secret" / "private.png")
+    (tmp_path / "secret" / "report.html").write_text("SECRET")
+    made = models / "sent"
+    shutil.copytree(models / "digits", made)
+    try:
+        (made / "examples").symlink_to(tmp_path / "secret")
+        (made / "report.html").symlink_to(tmp_path / "secret" / "report.html")
+        assert not any("private" in name for name in gallery.examples(made))
+        with pytest.raises(UserError, match=r"report\.html: is no file of this folder"):
+            gallery.report_of(made)
+        app.query_params["model"] = "sent"
+        app.run()
+        assert not app.error and app.radio
+    finally:
+        shutil.rmtree(made)
+
+
 @pytest.mark.parametrize("name", ["../digits", "/etc/passwd", "nothing", ""])
 def test_only_names_of_the_folder(app, name):
     app.query_params["model"] = name
@@ -118,6 +144,69 @@ def test_the_server_s_settings_are_streamlit_s(host, allowed):
     for name in flags:
         config.get_option(name)  # raises where there is no such setting
     assert ("server.allowedHosts" in flags) == allowed and flags["server.address"] == host
+
+
+def test_no_settings_and_modules_of_the_working_folder(tmp_path, monkeypatch):
+    from streamlit import config
+    from streamlit.web import bootstrap
+
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "config.toml").write_text('[theme]\nfont = "Evil:https://example.com/font.css"\n')
+    (tmp_path / ".streamlit" / "secrets.toml").write_text('EVIL_SECRET = "x"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place, name in ((config, "get_config_files"), (bootstrap, "_fix_sys_path"), (sys, "path")):
+        monkeypatch.setattr(place, name, getattr(place, name) if place is not sys else ["", str(tmp_path), *sys.path])
+    bootstrap.load_config_options(server.FLAGS)
+    assert "Evil" in config.get_option("theme.font"), "Streamlit alone would read it"
+    server.read_no_settings(bootstrap)
+    server.forget_working_folder()
+    bootstrap.load_config_options(server.FLAGS)
+    assert not config.get_option("theme.font") and config.get_option("secrets.files") == []
+    assert config.get_option("server.maxUploadSize") == uploads.MEGABYTES
+    before = list(sys.path)
+    bootstrap._fix_sys_path("kerastl/deploy/app.py")
+    assert sys.path == before and "" not in before and str(tmp_path) not in before
+
+
+@pytest.fixture
+def kept():
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+    from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
+    manager = uploads.bounded(MemoryUploadedFileManager)("/upload")
+
+    def add(session, number, megabytes, name="a.png"):
+        manager.add_file(session, UploadedFileRec(str(number), name, "image/png", bytes(int(megabytes * 10**6))))
+        [found] = manager.get_files(session, [str(number)])
+        return found.type != uploads.DROPPED
+
+    add.manager = manager
+    return add
+
+
+def test_a_visitor_s_uploads_have_an_end(kept):
+    assert [kept("me", number, 0.001) for number in range(25)] == [True] * 20 + [False] * 5
+    kept.manager.remove_file("me", "3")
+    assert kept("me", 25, 0.001) and not kept("me", 26, 0.001), "one was taken out"
+    assert [kept("other", number, 19) for number in range(7)] == [True] * 5 + [False] * 2, "100 MB"
+    assert kept("other", 0, 1), "in place of itself"
+
+
+def test_all_visitors_uploads_have_an_end_together(kept, monkeypatch):
+    monkeypatch.setattr(uploads, "OF_ALL", 3)
+    assert [kept(str(number), 0, 1) for number in range(5)] == [True] * 3 + [False] * 2
+    kept.manager.remove_session_files("0")
+    assert kept("5", 0, 1)
+
+
+def test_names_of_dropped_uploads_have_an_end(kept, monkeypatch):
+    monkeypatch.setattr(uploads, "NAMES", 3)
+    for number in range(23):
+        kept("me", number, 0, name="n" * 100_000)
+    with pytest.raises(Exception, match="load the page again"):
+        kept("me", 23, 0)
+    assert all(len(it.name) <= 200 for it in kept.manager.file_storage["me"].values())
 
 
 def test_without_streamlit_it_says_what_to_install(models, monkeypatch):
@@ -224,8 +313,8 @@ def listing(folder):
 
 
 def test_a_large_picture_is_answered_as_predict_answers_and_written_nowhere(visit, models, home):
-    raw = encoded(noise(1100, 1000))
-    assert len(raw) > 3e6, "beyond what Starlette would keep in memory, and the server may not write a kilobyte"
+    raw = encoded(noise(1300, 1200))
+    assert len(raw) > LARGEST_FILE, "beyond what Starlette would keep in memory, and what the server may write"
     before = listing(models), listing(home)
     page = visit("?model=digits")
     upload(page, (f"{EVIL.replace('/', '_')}.png", raw))

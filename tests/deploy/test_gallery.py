@@ -129,3 +129,41 @@ def test_a_report_is_data_in_a_frame_that_may_do_nothing(tmp_path):
     sealed = gallery.sealed(gallery.report_of(tmp_path))
     assert sealed.index("default-src 'none'") < sealed.index("<iframe sandbox title=") < sealed.index("}{")
     assert "<script>" not in sealed and "&lt;script&gt;" in sealed
+
+
+# Parts of a model that lead out of the models folder: where the link stands, and in what kind of model.
+LINKS = {
+    "the model": "a/model.keras",
+    "its labels": "a/labels.json",
+    "any other file": "a/history.csv",
+    "the variables of a SavedModel": "a/saved_model/variables",
+    "a file of the variables": "a/saved_model/variables/variables.index",
+    "the whole SavedModel": "a/saved_model",
+    "labels beside a file": "labels.json",
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_model_of_which_a_part_is_a_link_is_refused(tmp_path, name):
+    secret, models = tmp_path / "secret", tmp_path / "models"
+    (secret / "folder").mkdir(parents=True)
+    (secret / "file").touch()
+    link = models / LINKS[name]
+    link.parent.mkdir(parents=True)
+    path = models / "b.keras" if link.parent == models else models / "a"
+    if path.suffix:
+        path.touch()
+    gallery.refuse_links_of(path)
+    link.symlink_to(secret / ("folder" if link.suffix == "" else "file"))
+    with pytest.raises(UserError, match="is a link"):
+        gallery.refuse_links_of(path)
+
+
+def test_a_report_is_shown_where_it_is_a_file(tmp_path):
+    (tmp_path / "report.html").write_bytes(b"<p>\xff")
+    assert gallery.report_of(tmp_path) == "<p>\ufffd"
+    (tmp_path / "report.html").unlink()
+    assert gallery.report_of(tmp_path) is None
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(UserError, match="is no file of this folder"):
+        gallery.report_of(tmp_path)
