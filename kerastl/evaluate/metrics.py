@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from kerastl.data.batches import evaluation_batches, steps_per_epoch
 from kerastl.evaluate.statistics import accuracy_interval, bootstrap_interval
@@ -21,7 +21,7 @@ class Report:
         loss: mean negative log-likelihood of the label, in nats.
         top5: share whose label is among the five most probable classes; None with five classes or fewer.
         per_class: for each class its name, n, precision, recall and f1; 0 where a ratio has no denominator.
-        confusion: counts, a row a true class, a column a predicted one.
+        confusion: the cells of the confusion matrix that are not 0; see `count_cells`.
         loss_interval: 95% bootstrap interval of the loss (percentiles of a thousand resamples), low and high.
         top5_interval: Wilson's, as of the accuracy; None where top5 is.
     """
@@ -32,7 +32,7 @@ class Report:
     loss: float
     top5: float | None
     per_class: tuple[dict, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: dict
     loss_interval: tuple[float, float]
     top5_interval: tuple[float, float] | None
 
@@ -100,10 +100,29 @@ def judge(probabilities, labels, class_names, seed=0):
         loss=float(loss.mean()),
         top5=None if top5 is None else top5 / len(labels),
         per_class=tuple(dict(zip(("name", "n", "precision", "recall", "f1"), row, strict=True)) for row in rows),
-        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=classes).tolist())),
+        confusion=count_cells(labels, predicted, len(classes)),
         loss_interval=bootstrap_interval(lambda rows: rows.mean(axis=-1), loss, seed=seed),
         top5_interval=None if top5 is None else accuracy_interval(top5, len(labels)),
     )
+
+
+def count_cells(true, answered, classes):
+    """A confusion matrix by its cells that are not 0: never more of them than images, where ten thousand classes have 1e8.
+
+    Args:
+        true: int array of shape (n,): labels.
+        answered: int array of shape (n,).
+        classes: how many there are.
+
+    Returns:
+        {"size": classes, "cells": [[true, answered, count], ...]}, by true class, then by answer.
+
+    Example:
+        >>> count_cells(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]), 2)
+        {'size': 2, 'cells': [[0, 0, 1], [1, 0, 1], [1, 1, 2]]}
+    """
+    pairs, counts = np.unique(np.stack([true, answered], axis=1).astype(np.int64), axis=0, return_counts=True)
+    return {"size": int(classes), "cells": np.concatenate([pairs, counts[:, None]], axis=1).tolist()}
 
 
 def losses(probabilities, labels):

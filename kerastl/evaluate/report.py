@@ -15,6 +15,7 @@ from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
 from kerastl.run_files import broken
 from kerastl.run_folder import METRICS, check_model, read_metrics, read_plan, read_predictions, read_run_history
+from kerastl.run_metrics import cells_of
 from kerastl.shapes import Maybe, problem
 
 PAGE = "report.html"
@@ -166,21 +167,37 @@ def _sorted_with_intervals(classes, share):
 
 
 def _confusion(scores, key, names):
-    """How dark every cell is, where the classes are few; the pairs mistaken most often."""
+    """Every cell, where the classes are few; the pairs mistaken most often."""
     if not scores:
         return None
-    counts = np.array(scores["confusion"])
-    right = np.eye(len(names), dtype=bool)
+    cells, size = cells_of(scores["confusion"]), len(names)
+    places = [f"{key}.cells.{place}.2" for place in range(len(cells))]
+    if isinstance(scores["confusion"], list):  # of an earlier kerastl: rows of counts
+        places = [f"{key}.{i}.{j}" for i, j, _ in cells.tolist()]
+    wrong = np.flatnonzero(cells[:, 0] != cells[:, 1])
+    worst = wrong[np.argsort(-cells[wrong, 2], kind="stable")][:WORST].tolist()
+    return {
+        "names": names,
+        "cells": _heat(cells, places, size) if size <= WHOLE else None,
+        "worst": [
+            {"truth": names[i], "answer": names[j], "n": n, "key": places[place]}
+            for place, (i, j, n) in zip(worst, cells[worst].tolist(), strict=True)
+        ],
+    }
+
+
+def _heat(cells, places, size):
+    """Every cell of a confusion matrix of few classes: its count, how dark it is, and where the count stands; a 0 stands nowhere."""
+    counts = np.zeros((size, size), np.int64)
+    counts[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    right = np.eye(size, dtype=bool)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-    scale = MISTAKE / shares[~right].max(initial=1e-9)
-    order = np.argsort(-np.where(right, 0, counts), axis=None, kind="stable")[:WORST]
-    worst = [
-        {"truth": names[i], "answer": names[j], "key": f"{key}.{i}.{j}", "n": int(counts[i, j])}
-        for i, j in zip(*np.unravel_index(order, counts.shape), strict=True)
-        if i != j and counts[i, j]
+    heat = np.where(right, shares, MISTAKE / shares[~right].max(initial=1e-9) * shares)
+    named = dict(zip(map(tuple, cells[:, :2].tolist()), places, strict=True))
+    return [
+        [{"n": int(counts[i, j]), "heat": float(heat[i, j]), "key": named.get((i, j))} for j in range(size)]
+        for i in range(size)
     ]
-    heat = np.where(right, shares, scale * shares).tolist() if len(names) <= WHOLE else None
-    return {"names": names, "key": key, "heat": heat, "worst": worst}
 
 
 def _pictures(folder, metrics, spec, data, model):

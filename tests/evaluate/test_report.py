@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tracemalloc
 from importlib import import_module
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from kerastl.cli import app
 from kerastl.errors import MissingData, UserError
 from kerastl.evaluate import figures
+from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.report import WHOLE, WORST, _confusion, look_up, report
 from kerastl.train.history import read_history
 
@@ -59,10 +61,10 @@ def test_every_number_is_that_of_the_run(made, page):
         there = {"": metrics, "predictions_test.npz": {"probabilities": probabilities}}[file]
         assert look_up(there, path) == value, f"{key}: {shown}"
     keys = {key for key, *_ in page.numbers}
-    assert {"test.accuracy", "test.interval.0", "test.n", "test.per_class.9.recall", "test.confusion.9.9"} <= keys
+    assert {"test.accuracy", "test.interval.0", "test.n", "test.per_class.9.recall", "test.confusion.cells.0.2"} <= keys
     assert {"phases.1.images_per_second", "plan.0.groups.0.parameters", "exports.h5.max_difference"} <= keys
     assert {"test.calibration.ece", "seed", "data.train"} <= keys
-    assert len(page.numbers) > 250
+    assert len(page.numbers) > 180
 
 
 def test_numbers_are_rounded_not_wrong(page):
@@ -216,14 +218,34 @@ def test_no_run(tmp_path):
 
 
 @pytest.mark.parametrize("classes", [3, WHOLE, WHOLE + 1])
-def test_the_confusion_of_few_classes_is_shown_whole_of_many_the_worst_pairs(classes):
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_confusion_of_few_classes_is_shown_whole_of_many_the_worst_pairs(classes, dense):
+    """As it is written, and as an earlier kerastl wrote it: rows of counts."""
     counts = np.random.default_rng(0).permutation(classes**2).reshape(classes, classes)
-    found = _confusion({"confusion": counts.tolist()}, "test.confusion", [f"c{i}" for i in range(classes)])
-    assert (found["heat"] is not None) == (classes <= WHOLE)
+    cells = [[i, j, int(counts[i, j])] for i in range(classes) for j in range(classes) if counts[i, j]]
+    scores = {"confusion": counts.tolist() if dense else {"size": classes, "cells": cells}}
+    found = _confusion(scores, "confusion", [f"c{i}" for i in range(classes)])
+    assert (found["cells"] is not None) == (classes <= WHOLE)
     wrong = sorted((counts[i, j] for i in range(classes) for j in range(classes) if i != j), reverse=True)
     assert [pair["n"] for pair in found["worst"]] == [n for n in wrong[:WORST] if n]
     worst = found["worst"][0]
     assert counts[int(worst["truth"][1:]), int(worst["answer"][1:])] == worst["n"]
+    shown = [it for row in found["cells"] or [] for it in row] + found["worst"]
+    assert all(look_up(scores, it["key"]) == it["n"] for it in shown if it["n"])
+    if found["cells"]:
+        assert [[it["n"] for it in row] for row in found["cells"]] == counts.tolist()
+
+
+def test_the_confusion_of_ten_thousand_classes_is_small():
+    names = [f"c{number}" for number in range(10_000)]
+    probabilities = np.zeros((20, len(names)), np.float32)
+    probabilities[np.arange(20), np.arange(20) * 7] = 1
+    tracemalloc.start()
+    judged = judge(probabilities, np.arange(20), names).to_dict()
+    assert tracemalloc.get_traced_memory()[1] < 50e6, "a table of all classes by all has 800 MB"
+    tracemalloc.stop()
+    assert len(json.dumps(judged["confusion"])) < 1000 and judged["confusion"]["size"] == len(names)
+    assert _confusion(judged, "confusion", names)["worst"][0]["n"] == 1
 
 
 def test_curves_mark_the_phases_and_the_weights_that_were_kept(finished):
