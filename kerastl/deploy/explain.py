@@ -1,5 +1,6 @@
 """Why a model answers as it does: where in an image it looks, and which training images look alike to it."""
 
+import hashlib
 import itertools
 import os
 import warnings
@@ -22,6 +23,7 @@ from kerastl.outputs import check_apart, check_folder
 from kerastl.recipe import recipe
 
 BATCH = 16
+LONGEST = 200  # bytes of a name that its picture keeps: systems take 255, and "-explained-2.png" follows
 SHOWN_SIDE = 256  # pixels to which small images are enlarged before colours are laid over them
 
 
@@ -138,12 +140,22 @@ def _explained(classifier, sound, class_name, layer, top):
 
 def _drawn(it, out, taken):
     """The same explanation with its picture: NAME-explained.png, and NAME-explained-2.png for the next image of that name."""
-    name = f"{Path(it.file).stem}-explained"  # should the images stand in the same folder
+    name = f"{_short_stem(it.file)}-explained"  # should the images stand in the same folder
     taken[name] += 1
     path = out / (f"{name}.png" if taken[name] == 1 else f"{name}-{taken[name]}.png")
     with disk_told(out):
         draw_explanation(it, path)
     return replace(it, picture=path)
+
+
+def _short_stem(file):
+    """The stem of a file name, cut where the name of its picture would be too long; a digest keeps it one of its kind."""
+    stem = os.fsencode(Path(file).stem)
+    if len(stem) <= LONGEST:
+        return os.fsdecode(stem)
+    # Cut between letters: a file system may refuse half of one.
+    whole_letters = stem[: LONGEST - 13].decode("utf-8", "ignore")
+    return f"{whole_letters}-{hashlib.sha256(stem).hexdigest()[:12]}"
 
 
 @drawn

@@ -6,13 +6,13 @@ images -> maps of a layer -> logit of a class;  the gradient of the logit weighs
 import weakref
 
 import keras
-import matplotlib
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from kerastl import strict
 from kerastl.errors import UserError
+from kerastl.evaluate.drawing import matplotlib
 from kerastl.model.cut import made_by, tensors
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
 from kerastl.train.precision import ALWAYS_FLOAT32
