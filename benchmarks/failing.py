@@ -203,7 +203,7 @@ CASES = {
     "people/recipe_text": {
         "why": "what was meant, or a sentence that says it",
         "expect": ["as Notepad writes it[\\s\\S]*rc=0", "single quotes", "expected folder:my photos"],
-        "never": ["\\./~", "ew: no such folder"],
+        "never": ["^\\./~", "ew: no such folder"],
     },
     "people/saved_model_uint8_or_two_outputs": {},
     "people/small_messages": {
