@@ -185,7 +185,7 @@ def _expand_home(table, source):
             if not isinstance(inner.get(key), str):
                 continue
             kind, path = PREFIXED.fullmatch(inner[key]).groups()
-            if "\0" in path or (DRIVE.match(path) and not path.isprintable()):
+            if DRIVE.match(path) and not path.isprintable():
                 raise RecipeError(
                     f"{source}: {name}.{key}: found {inner[key]!r}; a backslash in double quotes is an escape: write a Windows path in "
                     "single quotes, 'C:\\photos', or with slashes, C:/photos"

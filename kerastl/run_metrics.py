@@ -90,7 +90,7 @@ RUN = {
         "train": COUNT,
         "duplicates?": Names({"found": COUNT, "removed": COUNT}),
         "skipped?": [str],
-        "digests?": Names(str),
+        "digests?": Names(Maybe(str)),
     },
     "train": {"n": COUNT, "loss": Maybe(float), "accuracy": SHARE},
     "validation?": _SPLIT,

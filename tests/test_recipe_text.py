@@ -35,7 +35,6 @@ REFUSED = {
         "not TOML: .*write a Windows path in single quotes",
     ),
     "backslashes that are escapes": (TEXT % r"folder:C:\temp\new", "a backslash in double quotes is an escape"),
-    "a zero byte": (TEXT % r"folder:a\u0000b", "a backslash in double quotes is an escape"),
 }
 
 

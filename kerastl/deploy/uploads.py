@@ -4,7 +4,6 @@ A picture beyond that is dropped as it arrives; its name stays, so that the page
 """
 
 import asyncio
-import dataclasses
 import importlib
 import threading
 
@@ -43,7 +42,7 @@ def bounded(manager):
                 if not kept and len(held) - len(own) >= NAMES:
                     raise too_many()
                 changes = {} if kept else {"data": b"", "type": DROPPED}
-                super().add_file(session_id, dataclasses.replace(file, name=file.name[:LETTERS], **changes))
+                super().add_file(session_id, file._replace(name=file.name[:LETTERS], **changes))
 
     return BoundedUploads
 
