@@ -1,16 +1,17 @@
 """A finished run judged again, on a split of its own recipe."""
 
+import warnings
 from pathlib import Path
 
 from kerastl.data.load import load
-from kerastl.errors import UserError
+from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline
 from kerastl.files import refuse_links
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
-from kerastl.run_folder import check_model
+from kerastl.run_folder import METRICS, changed_splits, check_classes, check_model, read_metrics
 from kerastl.voice import tell
 
 
@@ -45,7 +46,11 @@ def judge_again(folder, split="test"):
         A `Report`, and what `without_copies` gives: for the test split, where the recipe has copies looked for; or None.
 
     Raises:
-        UserError: no run there, no such split in the recipe, or a model that could have been meant ill (see SECURITY.md).
+        UserError: no run there, no such split in the recipe, data of other classes than the run's, or a model that could have
+            been meant ill (see SECURITY.md).
+
+    Warns:
+        KerastlWarning: the images are no longer those of the run.
     """
     folder = Path(folder)
     refuse_links(folder)
@@ -56,6 +61,9 @@ def judge_again(folder, split="test"):
     images = getattr(data, split, None)
     if images is None:
         raise UserError(f"{folder}: the recipe has no {split} split; expected train, validation or test")
+    check_classes(folder, data)
+    if (folder / METRICS).is_file() and (changed := changed_splits(read_metrics(folder), data)):
+        warnings.warn(_told(folder, changed), KerastlWarning, stacklevel=2)
     model = load_untrusted(folder / "model.keras")
     check_model(folder / "model.keras", model, data)
     _, probabilities = answers(model, images, spec, split)
@@ -64,3 +72,10 @@ def judge_again(folder, split="test"):
     copies = copies and without_copies(copies, data, probabilities)
     tell("judged", run=str(folder), **headline({split: report.to_dict(), "trust": {"test": copies}}))
     return report, copies
+
+
+def _told(folder, changed):
+    told = f"{folder}: these images are not those of the run: {', '.join(changed)}; what is told is of those that are there now"
+    if {"train", "test"} <= set(changed):
+        told += "; where kerastl drew the splits itself, they are drawn anew, and the model may have been trained on some of them"
+    return told

@@ -13,7 +13,13 @@ from kerastl.strict import dump, flat, read
 from kerastl.train.state import FOLDER
 
 ORIGIN = FOLDER / "run.json"
-OF_ORIGIN = {"recipe": Names(object), "data": Names(object), "first_weights": str, "versions": Names(object)}
+OF_ORIGIN = {
+    "recipe": Names(object),
+    "data": Names(object),
+    "classes?": [str],
+    "first_weights": str,
+    "versions": Names(object),
+}
 # Keys by how they begin. They change nothing of the training, or only where its files are:
 FREE = (
     "recipe.export.",
@@ -49,6 +55,7 @@ def origin(spec, data, model):
     return {
         "recipe": dump(spec),
         "data": data.digests,
+        "classes": list(data.class_names),
         "first_weights": digest_of_weights(model),
         "versions": versions(),
     }
@@ -85,6 +92,7 @@ def check(folder, now, force=False):
     before = read_json(folder / ORIGIN, OF_ORIGIN)
     # Read anew, it has the keys that are newer than the run.
     before["recipe"] = dump(as_begun(read(Recipe, before["recipe"], str(folder / ORIGIN)), folder))
+    before.setdefault("classes", now["classes"])  # an earlier kerastl wrote none down
     different = differences(before, now)
     fatal = [told for key, told in different.items() if not key.startswith(FORCIBLE)]
     if read_identity(folder) is None:  # begun by an earlier kerastl

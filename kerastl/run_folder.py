@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.errors import BrokenRun
+from kerastl.errors import BrokenRun, UserError, shortened
 from kerastl.run_files import MOST_DENSE, broken, read_arrays, read_json, read_text
 from kerastl.run_metrics import MOST_EPOCHS, RUN, misfit
 from kerastl.shapes import Maybe, Number
@@ -167,6 +167,45 @@ def check_model(path, model, data):
     if shapes != wanted:
         told = f"its model goes from {shapes[0]} to {shapes[-1]}; expected {wanted[0]} to {wanted[1]}, as the data of the run has it"
         raise broken(path, told)
+
+
+def check_classes(folder, data):
+    """Refuse data whose classes are no longer those the model of a run answers with: it knows them by their places alone.
+
+    Args:
+        folder: of the run.
+        data: what its recipe gives today.
+
+    Raises:
+        UserError: classes were added, removed, renamed or put in another order; they are named.
+    """
+    path = Path(folder) / LABELS
+    before, now = read_labels(folder)["classes"], list(data.class_names)
+    if before == now:
+        return
+    changes = {
+        "new": [name for name in now if name not in set(before)],
+        "no longer there": [name for name in before if name not in set(now)],
+    }
+    told = "; ".join(f"{what}: {', '.join(shortened(names))}" for what, names in changes.items() if names)
+    raise UserError(
+        f"{path}: the classes of the data are not those the run was trained on: {told or 'the same, in another order'}; "
+        "expected the same: name the folders as they were, or train again"
+    )
+
+
+def changed_splits(metrics, data):
+    """The splits whose images or labels are not those of the run.
+
+    Args:
+        metrics: what `read_metrics` gave.
+        data: what the recipe of the run gives today.
+
+    Returns:
+        A list of names; empty where the run does not tell, as those of an earlier kerastl.
+    """
+    before = metrics["data"].get("digests", data.digests)
+    return [name for name, digest in data.digests.items() if before.get(name) != digest]
 
 
 def _numbers(path, line, names, row):

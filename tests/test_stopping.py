@@ -40,7 +40,12 @@ PROCESSES = {
         0,
         "went on",
     ),
-    "the way out": ("signal.signal(15, signal.SIG_IGN)\nwith leave_at_once():\n import atexit; atexit.register(time.sleep, 60); ready(); sys.exit(143)", 143, ""),
+    "the way out": (
+        "signal.signal(15, signal.SIG_IGN)\n"
+        "with leave_at_once():\n import atexit; atexit.register(time.sleep, 60); ready(); sys.exit(143)",
+        143,
+        "",
+    ),
     "a child's own": (
         "with stop_signals():\n child = os.fork()\n if not child:\n  time.sleep(60)\n  os._exit(0)\n"
         " time.sleep(0.3); os.kill(child, signal.SIGTERM); os.waitpid(child, 0); time.sleep(1); print('went on'); ready()\n time.sleep(60)",

@@ -27,7 +27,7 @@ from kerastl.outputs import (
 )
 from kerastl.recipe import as_begun, recipe
 from kerastl.run_files import broken
-from kerastl.run_folder import METRICS, check_model, read_labels, read_metrics
+from kerastl.run_folder import METRICS, check_classes, check_model, read_labels, read_metrics
 from kerastl.shapes import SHARE, problem
 
 # What the card tells, beyond what every metrics.json holds.
@@ -89,10 +89,9 @@ def export_run(folder, formats=None, out=None, temperature=None):
     if told := problem(metrics, CARD | ({"test": TEMPERED} if labels.get("temperature") and "test" in metrics else {})):
         raise broken(folder / METRICS, told)
     data = load(spec.data, spec.model.image_size, spec.seed)
+    check_classes(folder, data)
     model = load_untrusted(folder / "model.keras")
     check_model(folder / "model.keras", model, data)
-    if labels["classes"] != list(data.class_names):
-        raise broken(folder / LABELS, "its classes are not those of the data; expected the same, in the same order")
     wanted = spec.export.temperature if temperature is None else temperature
     how = {"formats": formats, "temperature": wanted, "run": run}
     if out is None:

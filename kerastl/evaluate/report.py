@@ -209,7 +209,8 @@ def _pictures(folder, metrics, spec, data, model):
         probabilities, _ = read_predictions(folder, "test", metrics)
     except (KerastlError, OSError) as error:
         return {}, [f"No pictures: {_why(error)}"]
-    if metrics["data"].get("digests") != data.digests:
+    classes = [row["name"] for row in metrics["test"]["per_class"]]
+    if metrics["data"].get("digests") != data.digests or classes != list(data.class_names):
         return {}, ["No pictures: the data that is there now is not the data this run was made with."]
     names = data.class_names
     if probabilities.shape != (len(data.test), len(names)):
