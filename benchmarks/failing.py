@@ -55,7 +55,11 @@ CASES = {
         "expect": ["LISTEN.*127\\.0\\.0\\.1", "asked elsewhere: +\\[\\]"],
         "never": ["0\\.0\\.0\\.0:[0-9]+ +0", "example\\.com"],
     },
-    "hostile/eps-inside-iptc": {},
+    "hostile/eps-inside-iptc": {
+        "why": "nothing is opened inside, no program started",
+        "expect": ["cat/x.jpg +not an image", "rc=1"],
+        "never": ["gs -", "PROGRAM OF A STRANGER", "timeout"],
+    },
     "hostile/export-folder-found-out-late": {
         "why": "refused before the training, with the remedy",
         "expect": ["(error: export.folder[^\\n]*--set export.folder=[\\s\\S]*){3}", "name: found 300 bytes"],
@@ -66,16 +70,32 @@ CASES = {
         "expect": [r"is packed by the HDF5 filters \[1, 1\]; expected gzip", r"\[measure\] rc=2"],
         "never": [r"KILLED", r"peak=[1-9]\d{3,}MB"],
     },
-    "hostile/image-allowed-memory": {},
-    "hostile/image-sparse-file": {},
-    "hostile/jpeg-many-scans": {},
+    "hostile/image-allowed-memory": {
+        "why": "one large picture at a time",
+        "expect": ["rc=0 wall=[0-9.]+s peak=[0-3][0-9]{0,3}MB"],
+        "never": ["MemoryError", "Killed"],
+    },
+    "hostile/image-sparse-file": {
+        "why": "refused by its header",
+        "expect": ["2 of 12 images cannot be read", "peak=[0-9]{1,3}MB"],
+        "never": ["Traceback"],
+    },
+    "hostile/jpeg-many-scans": {
+        "why": "refused, counted by its markers",
+        "expect": ["(JPEG of more than 200 scans[\\s\\S]*){2}", "(wall=[0-9]{1,2}\\.[\\s\\S]*){2}"],
+        "never": ["timeout"],
+    },
     "hostile/keras-json-settings": {
         "why": "the same for every setting of keras.json",
         "expect": ["(report.html[\\s\\S]*){5}"],
         "never": ["rror:", "loss nan"],
     },
     "hostile/killed-while-state-is-deleted": {},
-    "hostile/labels-txt-newline": {},
+    "hostile/labels-txt-newline": {
+        "why": "as many lines as classes",
+        "expect": ["12 classes, 12 lines"],
+        "never": ["Traceback"],
+    },
     "hostile/long-file-name-explain": {},
     "hostile/many-problems-listed": {},
     "hostile/names-not-utf8": {
@@ -83,7 +103,11 @@ CASES = {
         "expect": ["caf\\\\xe9|\\\\udcfc|\\\\xfc", "o\\.csv", "(rc=0[\\s\\S]*){2}"],
         "never": ["rror:", "UnicodeEncodeError"],
     },
-    "hostile/near-duplicates-squared": {},
+    "hostile/near-duplicates-squared": {
+        "why": "no longer with the square",
+        "expect": ["40000 images: [12]?[0-9]\\.[0-9] s, [0-9]{1,3} MB"],
+        "never": ["Traceback"],
+    },
     "hostile/no-home-unknown-user": {
         "why": "train, predict and doctor work",
         "expect": ["exports: exports/base", "one.png: \\d", "nothing wrong was found|problem:"],
@@ -100,7 +124,11 @@ CASES = {
         "never": ["[2-9]\\d{3} MB after"],
     },
     "hostile/pixel-cache-two-at-once": {},
-    "hostile/predict-follows-links-out": {},
+    "hostile/predict-follows-links-out": {
+        "why": "links that lead out are refused by name",
+        "expect": ["b.png: a link to .*outside", "holiday: a link to .*outside", "rc=1"],
+        "never": ["secret.png: [0-9a-z]+ +[0-9.]+%"],
+    },
     "hostile/report-writes-through-link": {},
     "hostile/run-folder-logs-link-out": {},
     "hostile/run-folder-npz-bomb": {},
@@ -169,7 +197,16 @@ CASES = {
         "never": ["rc=1"],
     },
     "people/long_file_name": {},
-    "people/model_gives_logits": {},
+    "people/model_gives_logits": {
+        "why": "shown after softmax, and said",
+        "expect": [
+            "answers with logits",
+            "bright.png: bright (100|9[0-9])",
+            "dark.png: dark (100|9[0-9])",
+            "page: \\[\\]",
+        ],
+        "never": ["[0-9]{4}"],
+    },
     "people/module_and_version": {
         "why": "both answer",
         "expect": ["Usage: kerastl ", "^kerastl \\d"],
@@ -216,7 +253,11 @@ CASES = {
         "expect": ["(usable as it is[\\s\\S]*){3}", "test +16"],
         "never": ["^ Train ", "^ seg_train ", "^ training_set "],
     },
-    "people/tflite_int8": {},
+    "people/tflite_int8": {
+        "why": "by the scale and zero point of its tensors",
+        "expect": ["bright.png: bright 9[0-9.]+%", "dark.png: dark 9[0-9.]+%", "rc=0"],
+        "never": ["[0-9]{4}"],
+    },
 }
 
 

@@ -41,7 +41,7 @@ _LAZY = {
     "export": "kerastl.deploy.export",
     "export_run": "kerastl.deploy.of_run",
     "explain": "kerastl.deploy.explain",
-    "open_model": "kerastl.deploy.runtimes",
+    "open_model": "kerastl.deploy.classifier",
     "predict": "kerastl.deploy.predict",
     "predict_stream": "kerastl.deploy.predict",
     "sweep": "kerastl.sweeps",

@@ -4,9 +4,9 @@ import keras
 import pytest
 
 from kerastl.cli.training import recipe_of
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.export import export
 from kerastl.deploy.of_run import export_run
-from kerastl.deploy.runtimes import open_model
 from kerastl.errors import UserError
 from kerastl.evaluate.compare import compare
 from kerastl.evaluate.report import report

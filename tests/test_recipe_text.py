@@ -107,7 +107,7 @@ def test_values_of_a_sweep(text, values):
 
 @pytest.mark.parametrize("name", ["MODEL.KERAS", "Model.Keras", "MODEL.H5"])
 def test_suffixes_in_capitals(name, tmp_path):
-    from kerastl.deploy.runtimes import open_model
+    from kerastl.deploy.classifier import open_model
 
     model_of("SmallCNN").save(tmp_path / name.lower())
     (tmp_path / name.lower()).rename(tmp_path / name)

@@ -64,8 +64,8 @@ def predict(
         if out:
             check_file(out)
         start_tensorflow()
+        from kerastl.deploy.classifier import open_model
         from kerastl.deploy.predict import predict_stream
-        from kerastl.deploy.runtimes import open_model
 
         classifier = open_model(model)
         top = min(top, len(classifier.class_names))

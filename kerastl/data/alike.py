@@ -1,14 +1,22 @@
 """The same picture, though not the same file: 64 bits that stay as they are when it is saved again or resized."""
 
+import warnings
+
 import numpy as np
 from PIL import Image
 from scipy import fft
+
+from kerastl.errors import KerastlWarning
 
 SIDE, LOW = 32, 8  # of the picture that is transformed, and of the low frequencies that are kept
 FLAT = 8  # grey levels between the darkest and the brightest, below which the frequencies are noise
 # As many bits as two hashes of one picture may differ in. Pictures saved again at other qualities or sizes differ in 2 at
 # most in 97 of 100 cases (distances are even, as half of the bits are set); with 3 of 64, one of four pieces is the same.
-NEAR, PIECES, PIECE = 3, 4, np.uint16
+NEAR, PIECES = 3, 4
+# Hashes of which more than so many have a piece in common are divided once and twice more, by what is left of their bits.
+MANY, DIVIDED = 500, 2
+# Pictures can be made so that all have pieces in common: comparing and noting ends somewhere, and that is said.
+MOST_COMPARED, MOST_PAIRS, AT_ONCE = 2_000_000_000, 1_000_000, 10_000_000
 
 
 def perceptual_hash(image):
@@ -61,10 +69,13 @@ def near_pairs(hashes):
         [(0, 1)]
     """
     found = set()
-    for alike in _alike_in_a_piece(hashes):
+    for alike in _compared(_alike_in_a_piece(hashes), lambda alike: len(alike) ** 2 // 2):
         for i, place in enumerate(alike[:-1], 1):
             near = alike[i:][np.bitwise_count(hashes[alike[i:]] ^ hashes[place]) <= NEAR]
             found.update((int(place), int(other)) for other in near)
+            if len(found) > MOST_PAIRS:
+                _tell_that_some_are_missing()
+                return sorted(found)[:MOST_PAIRS]
     return sorted(found)
 
 
@@ -83,9 +94,16 @@ def nearest(hashes, others):
         [1, -1]
     """
     place, bits = np.full(len(hashes), -1), np.full(len(hashes), NEAR + 1)
-    for alike in _alike_in_a_piece(np.concatenate([hashes, others])):
-        mine, its = alike[alike < len(hashes)], alike[alike >= len(hashes)] - len(hashes)
-        if len(mine) and len(its):
+
+    def both(alike):
+        return alike[alike < len(hashes)], alike[alike >= len(hashes)] - len(hashes)
+
+    def product(alike):
+        return len(both(alike)[0]) * len(both(alike)[1])
+
+    for alike in _compared(_alike_in_a_piece(np.concatenate([hashes, others])), product):
+        every, its = both(alike)
+        for mine in np.array_split(every, 1 + product(alike) // AT_ONCE) if len(every) and len(its) else ():
             distances = np.bitwise_count(hashes[mine, None] ^ others[its])
             best = distances.argmin(axis=1)
             found, least = its[best], distances[np.arange(len(mine)), best]
@@ -94,8 +112,39 @@ def nearest(hashes, others):
     return place
 
 
-def _alike_in_a_piece(hashes):
-    """Places of hashes of which one piece is the same, in ascending order; of each piece, in turn."""
-    for piece in hashes.view(PIECE).reshape(-1, PIECES).T:
-        order = np.argsort(piece, kind="stable")
-        yield from np.split(order, np.flatnonzero(np.diff(piece[order])) + 1)
+def _alike_in_a_piece(hashes, places=None, bits=range(64), times=DIVIDED):
+    """Places of hashes of which one piece is the same, in ascending order; of each piece, in turn.
+
+    Two that differ in fewer bits than there are pieces have a piece in common; and of what is left of them again one.
+    """
+    places = np.arange(len(hashes)) if places is None else places
+    for piece in np.array_split(np.array(bits), PIECES):
+        mask = np.bitwise_or.reduce(np.uint64(1) << piece.astype(np.uint64))
+        keys = hashes[places] & mask
+        order = np.argsort(keys, kind="stable")
+        for alike in np.split(places[order], np.flatnonzero(np.diff(keys[order])) + 1):
+            if len(alike) > MANY and times:
+                yield from _alike_in_a_piece(hashes, alike, np.setdiff1d(bits, piece), times - 1)
+            elif len(alike) > 1:
+                yield alike
+
+
+def _compared(groups, cost):
+    """The groups, as long as there is room for what comparing each of them costs."""
+    left, missing = MOST_COMPARED, False
+    for group in groups:
+        left -= (cost_of_it := cost(group))
+        if left < 0:
+            missing, left = True, left + cost_of_it
+        else:
+            yield group
+    if missing:
+        _tell_that_some_are_missing()
+
+
+def _tell_that_some_are_missing():
+    warnings.warn(
+        "near copies: there are so many pictures that are almost alike that not all were compared; some copies are not told",
+        KerastlWarning,
+        stacklevel=3,
+    )

@@ -3,6 +3,10 @@
 import contextlib
 import hashlib
 import io
+import re
+import struct
+import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,20 @@ FOREIGN = frozenset(
     f".{name}"
     for name in "heic heif hif jxl svg svgz ai cr2 cr3 nef arw raf orf rw2 dng exr hdr xcf psb jxr wdp dcm".split()
 )
+# What Pillow's own plugins may open, as Pillow names it. Left out is what opens other formats inside (IPTC, ICNS, ICO, FPX), what
+# another program is started for (EPS, WMF), and what nobody has photos in. A plugin that the user installed is asked all the same.
+FORMATS = frozenset("AVIF BMP DIB GIF JPEG JPEG2000 MPO PCX PNG PPM PSD QOI SGI SUN TGA TIFF WEBP XBM XPM".split())
+# A file is at most so many bytes larger than its pixels are uncompressed; beyond that it is padded, or no picture.
+BESIDES, BYTES_OF_PIXEL = 100_000_000, 8
+MOST_SCANS = 200  # of a JPEG; progressive ones have some ten, and each goes over the whole picture
+LARGE = 16_000_000  # pixels; only one picture larger than that is in memory at a time
+POSTSCRIPT = b"%!PS", b"\xc5\xd0\xd3\xc6"
+PNG = b"\x89PNG\r\n\x1a\n"
+_one_large = threading.RLock()
 DIGEST = "V16"
 DECODER = f"2, Pillow {PIL.__version__}"  # what is kept of decoded images is kept under it; raised when `decode` gives other pixels
 CONVERT = "convert it to JPEG or PNG"
+PADDED = "far larger than its pixels: not a photo, or damaged"
 TOO_LARGE = "more pixels than Pillow takes for safe (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
 REASONS = {
     UnidentifiedImageError: f"not an image, or of a format that Pillow cannot open: {CONVERT}",
@@ -75,13 +90,17 @@ def stored(item):
     """
     with _broken_told():
         item = item if isinstance(item, bytes | Path) else item.read_bytes()
-        _refuse_unopened(item)
+        if _refuse_unopened(item) > BESIDES:
+            with opened(item):  # before all of it is read
+                pass
         return item if isinstance(item, bytes) else item.read_bytes()
 
 
 @contextlib.contextmanager
 def opened(item):
-    """A Pillow image of which only the header is read, refused there if it is too large.
+    """A Pillow image of which only the header is read, refused there if it is too large; of a PNG, also the pixels.
+
+    No program but this one takes part, and a picture of many pixels waits until no other one is open.
 
     Args:
         item: as `decode` takes it.
@@ -94,13 +113,97 @@ def opened(item):
             yield item if isinstance(item, Image.Image) else _of_array(item)
             return
         item = item if isinstance(item, bytes | Path) else item.read_bytes()
-        _refuse_unopened(item)
-        with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+        size = _refuse_unopened(item)
+        if _begins(item, *POSTSCRIPT):
+            raise BrokenImage(f"a program in PostScript: {CONVERT}")
+        if _begins(item, PNG) and size <= BESIDES:
+            item = _with_sound_side_data(item if isinstance(item, bytes) else item.read_bytes())
+        with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=_formats()) as image:
+            pixels = image.width * image.height
+            if pixels > (Image.MAX_IMAGE_PIXELS or np.inf):
                 raise BrokenImage(TOO_LARGE)
-            if image.format == "EPS":  # to read it, Pillow would have Ghostscript run it
-                raise BrokenImage(f"a program in PostScript: {CONVERT}")
-            yield image
+            if size > BESIDES + BYTES_OF_PIXEL * pixels:
+                raise BrokenImage(PADDED)
+            if image.format in ("JPEG", "MPO"):
+                _refuse_many_scans(item if isinstance(item, bytes) else item.read_bytes())
+            with _one_large if pixels > LARGE else contextlib.nullcontext():
+                yield image
+
+
+def _formats():
+    """The formats that are tried, by Pillow's names."""
+    Image.init()
+    return [
+        name
+        for name, (factory, _) in Image.OPEN.items()
+        if name in FORMATS or not factory.__module__.startswith("PIL.")
+    ]
+
+
+def _begins(item, *magic):
+    if not isinstance(item, bytes):
+        with item.open("rb") as file:
+            item = file.read(max(map(len, magic)))
+    return item.startswith(magic)
+
+
+def _with_sound_side_data(raw):
+    """A PNG without the chunks beside its pixels that are damaged, or text, or profiles: Pillow would refuse the picture for them.
+
+    What turns or colours the pixels stays, and so does what is damaged in the pixels.
+
+    Args:
+        raw: the bytes of a file.
+    """
+    kept, at = [PNG], len(PNG)
+    while at + 12 <= len(raw):
+        length, kind = struct.unpack(">I4s", raw[at : at + 8])
+        end = at + 12 + length
+        if not kind.isalpha() or end > len(raw):
+            break
+        # A chunk whose name begins with a small letter can be left out, as the format has it.
+        if kind[:1].isupper() or (kind in SIDE_DATA and _sound(raw[at + 4 : end])):
+            kept.append(raw[at:end])
+        at = end
+        if kind == b"IEND":
+            break
+    else:
+        return b"".join(kept) + raw[at:]
+    return b"".join(kept) + (raw[at:] if kept[-1][4:8] != b"IEND" else b"")
+
+
+SIDE_DATA = frozenset(
+    (b"tRNS", b"eXIf", b"iTXt", b"zTXt", b"tEXt")
+)  # transparency, and the ways to say which way is up
+LONG_TEXT = 100_000  # bytes of a chunk; that of a turn is small
+
+
+def _sound(chunk):
+    """Whether a chunk, from its kind to its checksum, is what was written, and small where it is text."""
+    kind, content = chunk[:4], chunk[4:-4]
+    if zlib.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:], "big"):
+        return False
+    if kind in (b"tRNS", b"eXIf"):
+        return len(content) <= LONG_TEXT
+    said = content.lower()
+    return len(content) <= LONG_TEXT and said.startswith((b"xml:com.adobe.xmp", b"raw profile type"))
+
+
+MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # but for what is stuffed into the pixels, or restarts them
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+
+
+def _refuse_many_scans(raw):
+    """Refuse a JPEG that goes over its picture hundreds of times."""
+    at, scans = 2, 0
+    while found := MARKER.search(raw, at):
+        marker = found[1][0]
+        if marker == END_OF_IMAGE:
+            return
+        scans += marker == START_OF_SCAN
+        if scans > MOST_SCANS:
+            raise BrokenImage(f"a JPEG of more than {MOST_SCANS} scans, which takes minutes to read: {CONVERT}")
+        at = found.end() + int.from_bytes(raw[found.end() : found.end() + 2], "big")
 
 
 @contextlib.contextmanager
@@ -120,6 +223,7 @@ def _of_array(pixels):
 
 
 def _refuse_unopened(item):
+    """How many bytes there are; refused is what nobody has to open to see that it is no picture."""
     if isinstance(item, bytes):
         size = len(item)
     elif not item.is_file():  # a pipe would never answer
@@ -130,6 +234,7 @@ def _refuse_unopened(item):
         size = item.stat().st_size
     if not size:
         raise BrokenImage("the file is empty")
+    return size
 
 
 def as_rgb(image):
@@ -143,13 +248,20 @@ def as_rgb(image):
     Returns:
         A Pillow image.
     """
-    upright = ImageOps.exif_transpose(image)
+    upright = _upright(image)
     if upright.mode.startswith(("I", "F")):
         upright = _eight_bits(upright)
     if upright.has_transparency_data:
         over = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return upright.convert("RGB")
+
+
+def _upright(image):
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # what cannot be read turns nothing; where it is the pixels, the next step says so
+        return image
 
 
 def _eight_bits(image):

@@ -13,7 +13,7 @@ import numpy as np
 from kerastl.data.cache import keep
 from kerastl.data.images import EncodedImages, Images, Source
 from kerastl.data.layout import layout_of
-from kerastl.data.walk import image_suffixes, is_litter
+from kerastl.data.walk import image_suffixes, is_litter, leads_out
 from kerastl.errors import KerastlWarning, MissingData, UserError, shortened
 from kerastl.text import valid
 
@@ -185,12 +185,11 @@ def _walk(folder, root, problems):
 
 def _leads_out(path, root):
     """What is wrong with a link, or None."""
-    if path == root or not path.is_symlink():
-        return None
-    target = Path(os.path.realpath(path))
-    if target.is_relative_to(os.path.realpath(root)):
-        return None
-    return f"{path}: a link to {target}, outside {root}; copy what it points to, or let data.name be the real folder"
+    target = None if path == root else leads_out(path, os.path.realpath(root))
+    return (
+        target
+        and f"{path}: a link to {target}, outside {root}; copy what it points to, or let data.name be the real folder"
+    )
 
 
 def _tell(listing, broken, skip):

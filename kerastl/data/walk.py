@@ -43,21 +43,33 @@ def refuse_missing(path):
 def images_below(folder):
     """Find the images below a folder, in the order of their names.
 
-    Only the names in the folder at hand, and in those above it, are held. Links are followed, but never in a circle.
+    Only the names in the folder at hand, and in those above it, are held. Links to folders are not followed: what they point to
+    is found at its own place, or stands outside the folder that was asked for.
 
     Args:
         folder: its path.
 
     Yields:
-        Pairs of a path and None; for a folder that cannot be listed, its path and a `BrokenImage` that says why.
+        Pairs of a path and None; for a folder that cannot be listed, and for a link that leads out of the folder, its path and a
+        `BrokenImage` that says why.
     """
-    yield from _below(Path(folder), image_suffixes(), ())
+    yield from _below(Path(folder), image_suffixes(), os.path.realpath(folder))
 
 
-def _below(folder, suffixes, above):
-    real = os.path.realpath(folder)
-    if real in above:
-        return
+def leads_out(path, root):
+    """Where a link leads that leaves a folder; None for all else.
+
+    Args:
+        path: which may be a link.
+        root: the real path of the folder.
+    """
+    if not Path(path).is_symlink():
+        return None
+    target = Path(os.path.realpath(path))
+    return None if target.is_relative_to(root) else target
+
+
+def _below(folder, suffixes, root):
     folders = set()
     try:
         with os.scandir(folder) as entries:
@@ -67,11 +79,13 @@ def _below(folder, suffixes, above):
         return
     names.sort(reverse=True)
     while names:
-        name = names.pop()
-        if name in folders:
-            yield from _below(folder / name, suffixes, (*above, real))
-        else:
-            yield folder / name, None
+        path = folder / names.pop()
+        if target := leads_out(path, root):
+            yield path, BrokenImage(f"a link to {target}, outside the folder that was given; copy what it points to")
+        elif path.name not in folders:
+            yield path, None
+        elif not path.is_symlink():
+            yield from _below(path, suffixes, root)
 
 
 def _counts(entry, suffixes, folders):

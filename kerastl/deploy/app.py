@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from kerastl.deploy import gallery, uploads
-from kerastl.deploy.runtimes import open_model
+from kerastl.deploy.classifier import open_model
 from kerastl.errors import KerastlError
 from kerastl.evaluate.gradcam import overlay
 

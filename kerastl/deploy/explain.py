@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from kerastl import strict
+from kerastl.deploy.classifier import as_classifier
 from kerastl.deploy.predict import Prediction, decoded
-from kerastl.deploy.runtimes import as_classifier
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.drawing import Figure, drawn, save
 from kerastl.evaluate.gradcam import gradcam, overlay

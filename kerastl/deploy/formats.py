@@ -83,7 +83,11 @@ def _plain_keras(path):
 
 
 def _by(open_one):
-    return lambda path: open_one(path)[0]
+    def load(path):
+        opened = open_one(path)
+        return lambda images: opened.run(images)[0]
+
+    return load
 
 
 LITERT = {"load": _by(open_litert), "extra": "litert", "needs": ("ai_edge_litert",)}

@@ -16,8 +16,8 @@ from PIL import Image
 from kerastl.data.decode import as_rgb, decode, opened
 from kerastl.data.digits import load_digits
 from kerastl.data.walk import images_below, is_litter
+from kerastl.deploy.classifier import LABELS, holds_model
 from kerastl.deploy.predict import Prediction, predict
-from kerastl.deploy.runtimes import LABELS, holds_model
 from kerastl.deploy.uploads import MEGABYTES, MOST
 from kerastl.errors import BrokenImage, UserError
 from kerastl.evaluate.gradcam import explainable, gradcam

@@ -10,6 +10,7 @@ Keras' own files have none. labels.json stands beside all of them, and is what c
 
 import contextlib
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ LABELS = "labels.json"
 EXTRA = Path("assets.extra")
 MOST = 2**24  # bytes of labels; a file may come from a stranger
 MOST_PARTS = 500_000  # and of what they consist of
+ENDS_OF_LINES = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # those of str.splitlines
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file on every run
 
 
@@ -43,8 +45,35 @@ def into_onnx(proto, labels):
 def into_litert(path, labels):
     """Put labels behind the model in a `.tflite` file."""
     with zipfile.ZipFile(path, "a") as archive:
-        for name, text in ((LABELS, _text(labels)), ("labels.txt", "\n".join(labels["classes"]) + "\n")):
+        for name, text in ((LABELS, _text(labels)), ("labels.txt", "\n".join(one_line_each(labels["classes"])) + "\n")):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), text)
+
+
+def one_line_each(names):
+    """Names of classes as lines of a text, as many as there are, whatever its reader takes for the end of a line.
+
+    Where a name holds the end of a line, it is written as in Python, and so is every backslash: two names never become one.
+
+    Example:
+        >>> one_line_each(["cat", "dog\\nhouse"])
+        ['cat', 'dog\\\\nhouse']
+    """
+    if not any(map(ENDS_OF_LINES.search, names)):
+        return list(names)
+    return [
+        ENDS_OF_LINES.sub(lambda end: end[0].encode("unicode_escape").decode(), name.replace("\\", "\\\\"))
+        for name in names
+    ]
+
+
+def read_labels_file(path):
+    """What a labels.json says, with or without a byte-order mark.
+
+    Raises:
+        OSError, ValueError: there is none, or it is damaged, or far more than names.
+    """
+    with path.open("rb") as file:
+        return _parsed(file.read(MOST + 1))
 
 
 def labels_inside(path):
@@ -66,8 +95,7 @@ def labels_inside(path):
 
 
 def _of_saved_model(path):
-    with (path / EXTRA / LABELS).open("rb") as file:
-        return _parsed(file.read(MOST + 1))
+    return read_labels_file(path / EXTRA / LABELS)
 
 
 def _of_onnx(path):

@@ -12,7 +12,7 @@ from PIL import Image
 from kerastl.data.decode import decode
 from kerastl.data.threads import ahead
 from kerastl.data.walk import images_below, refuse_missing
-from kerastl.deploy.runtimes import as_classifier
+from kerastl.deploy.classifier import as_classifier
 from kerastl.errors import BrokenImage, UserError
 
 CHUNK = 8  # images that a thread decodes at once

@@ -1,219 +1,174 @@
-"""A model as it answers, whatever kind of file it came from: pixels in, probabilities out, with the names of the classes."""
+"""The runtimes in which a file answers: Keras, SavedModel, ONNX, LiteRT. Pixels in, whatever it answers out."""
 
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 
-from kerastl.deploy.labels import LABELS, labels_inside
-from kerastl.errors import MissingExtra, MissingWeights, UserError, brief
-from kerastl.evaluate.calibration import with_temperature
-from kerastl.files import refuse_links
+from kerastl.errors import MissingExtra, MissingWeights, UserError, brief, shortened
 from kerastl.model.untrusted import load_untrusted
 
-MOST_SIDE = 4_096  # pixels: a batch of 64 such images has 3 GB
-MOST_CLASSES = 1_000_000  # each gets a name
+SIGNATURE = "serving_default"
+ONNX_TYPES = {
+    f"tensor({name})": getattr(np, kind)
+    for name, kind in {"float": "float32", "double": "float64"}.items()
+    | {name: name for name in ("float16", "uint8", "int8", "int16", "int32", "int64")}.items()
+}
+FEW_SHADES = 16  # of a quantised input: one that holds no larger numbers takes pixels that were divided before
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A model that is ready to answer.
+class Opened:
+    """A file in its runtime.
 
     Args:
-        path: of the file or folder it was read from; of a `keras.Model` that was given, its name.
-        kind: a name in `RUNTIMES`.
-        raw: from an image batch, uint8 or float 0 to 255 of shape (n, height, width, 3), to what the file itself answers.
-        size: height and width of the images it takes.
-        class_names: in label order.
-        superclasses: for each class, the coarser class it belongs to, or None.
-        temperature: what its probabilities are divided by, as logits; 1.0 where none was fitted.
-        model: the `keras.Model`, where the file holds one; None otherwise.
+        run: from an image batch, as `Classifier.raw` takes it, to a list of arrays, one of each output.
+        shape: of the input, with None where it is open.
+        outputs: from the name of each output to its number of columns, where it is a row of numbers for each image; else None.
+        model: the `keras.Model`, or None.
     """
 
-    path: Path
-    kind: str
-    raw: Callable
-    size: tuple[int, int]
-    class_names: tuple[str, ...]
-    superclasses: tuple[str, ...] | None = None
-    temperature: float = 1.0
+    run: Callable
+    shape: tuple
+    outputs: dict
     model: keras.Model | None = None
 
-    def answer(self, images, flip=False):
-        """Probabilities, float32 of shape (n, classes), temperature applied.
 
-        Args:
-            images: batch as `raw` takes it.
-            flip: answers by the mean over each image and its mirror image, as `evaluate.flip` has a run judged.
-        """
-        raw = self.raw(images)
-        if flip:
-            raw = (raw + self.raw(np.ascontiguousarray(images[:, :, ::-1]))) / 2
-        return with_temperature(raw, self.temperature)
+def open_keras(path):
+    return of_keras(load_untrusted(path), path)
 
 
-def open_model(path):
-    """Make a model ready to answer.
+def of_keras(model, name):
+    if len(model.inputs) != 1:
+        raise UserError(f"{name}: has {len(model.inputs)} inputs; expected one, of images")
 
-    Args:
-        path: a run folder, a folder of exports, a SavedModel, or a `.keras`, `.h5`, `.onnx` or `.tflite` file. The names of
-            its classes are in labels.json beside it (in it, for a run folder), or in the file itself.
+    def run(images):
+        found = model.predict_on_batch(images)
+        return list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else [found]
 
-    Returns:
-        A `Classifier`.
-
-    Raises:
-        UserError: no model there, or a model that takes no images; see `load_untrusted` for what else is refused.
-        MissingExtra: the runtime of that kind of file is not installed.
-
-    Example:
-        >>> open_model("saved_models/mine/model.keras").class_names  # doctest: +SKIP
-        ('cat', 'dog')
-    """
-    path = _model_in(Path(path))
-    kind = _kind_of(path)
-    if kind is None:
-        raise UserError(f"{path}: not a model; expected a run folder, a SavedModel, or a file {', '.join(SUFFIXES)}")
-    return _classifier(path, kind, RUNTIMES[kind][1](path), _labels_of)
+    outputs = {
+        f"{place}, {tensor.name}" if len(model.outputs) > 1 else tensor.name: _columns(tensor.shape)
+        for place, tensor in enumerate(model.outputs)
+    }
+    return Opened(run, tuple(model.input_shape), outputs, model)
 
 
-def holds_model(path):
-    """Whether `open_model` finds a model there."""
-    return _kind_of(path) is not None or any((path / name).exists() for name in FILES)
-
-
-def as_classifier(model):
-    """What answers for a model, however it is given.
-
-    Args:
-        model: a path as `open_model` takes it, a `Classifier`, or a `keras.Model` from raw pixels to probabilities, whose classes
-            have no names but their numbers.
-
-    Returns:
-        A `Classifier`.
-    """
-    if isinstance(model, keras.Model):
-        return _classifier(model.name, "keras", _of_keras(model, model.name), _numbered)
-    return model if isinstance(model, Classifier) else open_model(model)
-
-
-def _classifier(path, kind, opened, labels_of):
-    raw, shape, classes, model = opened
-    if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
-        raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3)")
-    if max(shape[1:3]) > MOST_SIDE or (classes or 0) > MOST_CLASSES:
-        raise UserError(
-            f"{path}: takes images of {shape[2]} x {shape[1]} and knows {classes:,} classes; "
-            f"expected at most {MOST_SIDE:,} pixels a side and {MOST_CLASSES:,} classes"
-        )
-    labels = labels_of(path, classes)
-    superclasses = labels.get("superclasses")
-    return Classifier(
-        Path(path),
-        kind,
-        raw,
-        (int(shape[1]), int(shape[2])),
-        tuple(labels["classes"]),
-        tuple(superclasses) if superclasses else None,
-        float(labels.get("temperature", 1.0)),
-        model,
-    )
-
-
-def _kind_of(path):
-    return next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)
-
-
-def _model_in(path):
-    """The model of a folder of models: the one that says most of itself."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; expected a model")
-    if (path / "recipe.toml").exists():  # a run folder, which may be a stranger's
-        refuse_links(path)
-    if path.is_dir() and not _is_saved_model(path):
-        found = [path / name for name in FILES if (path / name).exists()]
-        if not found:
-            raise UserError(f"{path}: holds no model; expected one of {', '.join(FILES)}")
-        return found[0]
-    return path
-
-
-def _numbered(path, classes):
-    return {"classes": [f"class {number}" for number in range(classes)]}
-
-
-def _labels_of(path, classes):
-    """What labels.json beside a model says; without it, what the file itself says."""
-    beside = (path.parent / LABELS).is_file()
-    file = path.parent / LABELS if beside else path
-    try:
-        labels = json.loads(file.read_text(encoding="utf-8")) if beside else labels_inside(path)
-        if labels is None:
-            return _numbered(path, classes)
-        names = list(map(str, labels["classes"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f'{file}: its labels cannot be read ({brief(error)}); expected {{"classes": [names]}}'
-        ) from None
-    if len(names) != classes:
-        raise UserError(f"{file}: names {len(names)} classes, and {path.name} has {classes}; they belong to two models")
-    return labels
-
-
-def _open_keras(path):
-    return _of_keras(load_untrusted(path), path)
-
-
-def _of_keras(model, name):
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise UserError(
-            f"{name}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one of each"
-        )
-    return model.predict_on_batch, model.input_shape, model.output_shape[-1], model
+def _columns(shape):
+    """Of a shape (n, columns); None of any other."""
+    shape = None if shape is None else tuple(shape)
+    return shape[1] if shape is not None and len(shape) == 2 and isinstance(shape[1], int) and shape[1] > 0 else None
 
 
 def open_saved_model(path):
     tf = importlib.import_module("tensorflow")
     loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures["serving_default"]
-    (name, wanted), *_ = serve.structured_input_signature[1].items()
-    (answer, given), *_ = serve.structured_outputs.items()
+    names = sorted(loaded.signatures)
+    if SIGNATURE not in names and len(names) != 1:
+        raise UserError(
+            f"{path}: has the signatures {', '.join(shortened(names)) or 'none'}; expected one of the name {SIGNATURE}"
+        )
+    serve = loaded.signatures[SIGNATURE if SIGNATURE in names else names[0]]
+    inputs = serve.structured_input_signature[1]
+    if len(inputs) != 1:
+        raise UserError(f"{path}: takes {', '.join(shortened(inputs)) or 'nothing'}; expected one input, of images")
+    [(name, wanted)] = inputs.items()
+    answers = sorted(serve.structured_outputs)  # TensorFlow gives them in another order each time
+    dtype = _pixels(path, wanted.dtype.as_numpy_dtype)
 
-    def raw(images, loaded=loaded):  # a signature outlives its variables unless somebody holds the model
-        return serve(**{name: tf.constant(np.asarray(images, np.float32))})[answer].numpy()
+    def run(images, loaded=loaded):  # a signature outlives its variables unless somebody holds the model
+        found = serve(**{name: tf.constant(_cast(images, dtype))})
+        return [found[answer].numpy() for answer in answers]
 
-    return raw, tuple(wanted.shape), given.shape[-1], None
+    shape = tuple(wanted.shape) if wanted.shape.rank is not None else ()
+    outputs = {answer: _columns(serve.structured_outputs[answer].shape) for answer in answers}
+    return Opened(_in_pieces(run, shape), shape, outputs)
 
 
 def open_onnx(path):
     session = _extra("onnxruntime", "onnx").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (image, *_), (answer, *_) = session.get_inputs(), session.get_outputs()
+    if len(session.get_inputs()) != 1:
+        names = [it.name for it in session.get_inputs()]
+        raise UserError(f"{path}: takes {', '.join(shortened(names)) or 'nothing'}; expected one input, of images")
+    [image] = session.get_inputs()
     shape = tuple(side if isinstance(side, int) else None for side in image.shape)
+    dtype = _pixels(path, ONNX_TYPES.get(image.type, image.type))
 
-    def raw(images):
-        return session.run([answer.name], {image.name: np.asarray(images, np.float32)})[0]
+    def run(images):
+        return session.run(None, {image.name: _cast(images, dtype)})
 
-    return raw, shape, answer.shape[-1], None
+    outputs = {it.name: _columns(it.shape) if it.type in ONNX_TYPES else None for it in session.get_outputs()}
+    return Opened(_in_pieces(run, shape), shape, outputs)
 
 
 def open_litert(path):
     interpreter = _extra("ai_edge_litert.interpreter", "litert").Interpreter(model_path=str(path))
-    (image, *_), (answer, *_) = interpreter.get_input_details(), interpreter.get_output_details()
+    images, answers = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(images) != 1:
+        raise UserError(f"{path}: takes {len(images)} inputs; expected one, of images")
+    [image] = images
+    scale, zero = image["quantization"]
+    if scale and (np.iinfo(image["dtype"]).max - zero) * scale < FEW_SHADES:
+        low, high = ((limit - zero) * scale for limit in (np.iinfo(image["dtype"]).min, np.iinfo(image["dtype"]).max))
+        raise UserError(
+            f"{path}: takes pixels from {low:.3g} to {high:.3g}; expected a model that takes them as they are, 0 to 255"
+        )
+    dtype = image["dtype"] if scale else _pixels(path, image["dtype"])
     interpreter.allocate_tensors()
 
-    def raw(images):
+    def run(images):
         if len(images) != interpreter.get_input_details()[0]["shape"][0]:
             interpreter.resize_tensor_input(image["index"], images.shape)
             interpreter.allocate_tensors()
-        interpreter.set_tensor(image["index"], np.asarray(images, image["dtype"]))
+        interpreter.set_tensor(image["index"], _cast(images, dtype, scale, zero))
         interpreter.invoke()
-        return interpreter.get_tensor(answer["index"])
+        return [_in_numbers(interpreter.get_tensor(it["index"]), *it["quantization"]) for it in answers]
 
-    return raw, tuple(image["shape"]), int(answer["shape"][-1]), None
+    # Of what the file fixes, the size of a batch is in its operations too.
+    fixed = image["shape_signature"] if len(image["shape_signature"]) else image["shape"]
+    outputs = {it["name"]: _columns([int(side) for side in it["shape"]]) for it in answers}
+    shape = tuple(int(side) for side in image["shape"])
+    return Opened(_in_pieces(run, (int(fixed[0]) if fixed[0] > 0 else None, *shape[1:])), shape, outputs)
+
+
+def _pixels(path, dtype):
+    """The type in which a model takes pixels from 0 to 255."""
+    if dtype not in (np.uint8, np.int16, np.int32, np.int64, np.float16, np.float32, np.float64):
+        told = getattr(dtype, "__name__", dtype)
+        raise UserError(f"{path}: takes {told}; expected pixels from 0 to 255, as uint8 or floating-point numbers")
+    return dtype
+
+
+def _cast(images, dtype, scale=0.0, zero=0):
+    """Pixels in the type that a model takes; of a quantised one, by the scale and zero point of its input."""
+    if not np.issubdtype(dtype, np.integer):
+        return np.asarray(images, dtype)
+    numbers = np.asarray(images, np.float32) / scale + zero if scale else np.asarray(images)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(numbers), limits.min, limits.max).astype(dtype)
+
+
+def _in_numbers(found, scale, zero):
+    return (found.astype(np.float32) - zero) * np.float32(scale) if scale else found
+
+
+def _in_pieces(run, shape):
+    """What answers to any number of images, of a model that takes only so many at once."""
+    if not shape or shape[0] is None:
+        return run
+    size = int(shape[0])
+
+    def piece_by_piece(images):
+        images = np.asarray(images)
+        found = []
+        for start in range(0, len(images), size):
+            piece = images[start : start + size]
+            padded = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+            found.append([answer[: len(piece)] for answer in run(padded)])
+        return [np.concatenate(answers) for answers in zip(*found, strict=True)]
+
+    return piece_by_piece
 
 
 def _extra(module, extra):
@@ -237,7 +192,7 @@ def _told(load):
     return tell
 
 
-def _is_saved_model(path):
+def is_saved_model(path):
     return (path / "saved_model.pb").is_file()
 
 
@@ -245,21 +200,16 @@ def _has(*suffixes):
     return lambda path: path.is_file() and path.suffix.lower() in suffixes
 
 
-# Kind -> (is it one, what opens it: raw, shape of the images, number of classes, Keras model or None).
+# Kind -> (is it one, what opens it).
 RUNTIMES = {
-    "keras": (_has(".keras"), _told(_open_keras)),
-    "h5": (_has(".h5", ".hdf5"), _told(_open_keras)),
-    "saved_model": (_is_saved_model, _told(open_saved_model)),
+    "keras": (_has(".keras"), _told(open_keras)),
+    "h5": (_has(".h5", ".hdf5"), _told(open_keras)),
+    "saved_model": (is_saved_model, _told(open_saved_model)),
     "onnx": (_has(".onnx"), _told(open_onnx)),
     "litert": (_has(".tflite"), _told(open_litert)),
 }
 SUFFIXES = (".keras", ".h5", ".onnx", ".tflite")
-FILES = (
-    "model.keras",
-    "saved_model",
-    "model.onnx",
-    "model.tflite",
-    "model.h5",
-    "model-float16.tflite",
-    "model-int8.tflite",
-)
+
+
+def kind_of(path):
+    return next((kind for kind, (is_one, _) in RUNTIMES.items() if is_one(path)), None)

@@ -102,7 +102,7 @@ def show_answers(folder, picture):
         folder: of the run.
         picture: path of the PNG.
     """
-    with Image.open(picture) as image:
+    with Image.open(picture, formats=["PNG"]) as image:
         pixels = np.asarray(image.convert("RGB"))
     writer = tf.summary.create_file_writer(str(_empty(folder, "test")))
     with writer.as_default():

@@ -1,10 +1,13 @@
 """The same picture is found again, and without comparing all with all."""
 
 import numpy as np
+import pytest
 from bad_input import scene
 from PIL import Image
 
+import kerastl.data.alike as alike
 from kerastl.data.alike import NEAR, near_pairs, nearest, perceptual_hash, perceptual_hashes
+from kerastl.errors import KerastlWarning
 
 
 def hashes_and_relatives():
@@ -46,3 +49,31 @@ def test_the_hash_stays_when_a_picture_is_saved_again():
     again = [perceptual_hash(scene(seed).resize((61, 47))) for seed in range(50)]
     assert np.mean(np.bitwise_count(np.array(hashes) ^ np.array(again)) <= NEAR) > 0.9
     assert np.bitwise_count(np.array(hashes)[:, None] ^ np.array(hashes))[~np.eye(50, dtype=bool)].min() > NEAR
+
+
+def crowded():
+    """Hashes that have most of their bits in common, so that all fall into one group, and some are near to each other."""
+    random = np.random.default_rng(3)
+    return random.integers(0, 2**12, 1200, dtype=np.uint64) | np.uint64(0xABCD << 48)
+
+
+def test_a_crowd_is_divided_and_nothing_is_missed():
+    hashes = crowded()
+    distances = np.bitwise_count(hashes[:, None] ^ hashes)
+    assert len(near_pairs(hashes)) == np.triu(distances <= NEAR, 1).sum() > 10_000
+    others = distances[:600, 600:]
+    np.testing.assert_array_equal(nearest(hashes[:600], hashes[600:]), others.argmin(axis=1))
+
+
+@pytest.mark.parametrize("limit", ["MOST_COMPARED", "MOST_PAIRS"])
+def test_where_comparing_ends_it_is_said(limit, monkeypatch):
+    monkeypatch.setattr(alike, limit, 1000)
+    with pytest.warns(KerastlWarning, match="some copies are not told"):
+        assert len(near_pairs(crowded())) <= 1000
+
+
+def test_large_matrices_are_compared_in_parts(monkeypatch):
+    hashes = crowded()
+    whole = nearest(hashes[:600], hashes[600:])
+    monkeypatch.setattr(alike, "AT_ONCE", 5000)
+    np.testing.assert_array_equal(nearest(hashes[:600], hashes[600:]), whole)

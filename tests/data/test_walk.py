@@ -23,12 +23,28 @@ def test_every_depth_in_order_without_litter(tmp_path):
     assert found(tmp_path) == ["a/10.webp", "a/2.png", "b.JPG", "c/d/e.tif"]
 
 
-def test_links_are_followed_but_not_in_a_circle(tmp_path):
-    write(tmp_path, "else/where.png", "in/here.png")
-    (tmp_path / "in" / "there").symlink_to(tmp_path / "else")
-    (tmp_path / "in" / "back").symlink_to(tmp_path / "in")
-    (tmp_path / "in" / "up").symlink_to(tmp_path)
-    assert found(tmp_path / "in") == ["here.png", "there/where.png", "up/else/where.png"]
+def test_links_lead_nowhere_else(tmp_path):
+    write(tmp_path, "else/where.png", "in/here.png", "in/deep/x.png")
+    for name, target in {
+        **{"there": "else", "up": ".", "back": "in", "twice": "in/deep", "file.png": "else/where.png"},
+        **{"same.png": "in/here.png", "gone.png": "in/gone", "chain": "in/there"},
+    }.items():
+        (tmp_path / "in" / name).symlink_to(tmp_path / target)
+    told = {path.name: str(broken) for path, broken in images_below(tmp_path / "in") if broken}
+    assert sorted(told) == ["chain", "file.png", "there", "up"]
+    assert all("outside the folder that was given" in why for why in told.values())
+    assert found(tmp_path / "in") == ["deep/x.png", "gone.png", "here.png", "same.png"]
+    (tmp_path / "way").symlink_to(tmp_path / "in")
+    assert found(tmp_path / "way") == found(tmp_path / "in"), "the folder that was asked for may be a link itself"
+
+
+def test_links_among_themselves_are_no_maze(tmp_path):
+    """Two links in each of thirty folders would be a billion ways."""
+    for number in range(30):
+        write(tmp_path, f"{number}/x.png")
+        for name in "ab":
+            (tmp_path / str(number) / name).symlink_to(tmp_path / str((number + 1) % 30))
+    assert len(found(tmp_path)) == 30
 
 
 def test_it_lists_a_folder_only_when_it_comes_to_it(tmp_path, monkeypatch):

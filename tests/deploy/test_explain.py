@@ -12,8 +12,8 @@ import kerastl
 from kerastl.cli import app
 from kerastl.data.load import load
 from kerastl.deploy import explain as module
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.explain import explain
-from kerastl.deploy.runtimes import open_model
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.gradcam import gradcam
 

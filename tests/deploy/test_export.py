@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from exported import LABELS, PIXELS, model_of
 
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.export import export, save_keras, tempered
 from kerastl.deploy.formats import FORMATS
 from kerastl.deploy.labels import READERS
-from kerastl.deploy.runtimes import open_model
 from kerastl.errors import ExportError, KerastlWarning, UserError
 from kerastl.evaluate.calibration import with_temperature
 
@@ -75,7 +75,7 @@ def test_labels_beside_a_file_win(alone):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"classes": ["one"]}', r"model\.onnx: names 1 classes, and model\.onnx has 3"),
+        ('{"classes": ["one"]}', r"model\.onnx: the labels name 1 classes, and model\.onnx has 3"),
         ('{"classes"', r"model\.onnx: its labels cannot be read \(JSONDecodeError"),
     ],
 )

@@ -9,7 +9,7 @@ from PIL import Image
 
 import kerastl
 from kerastl.deploy import gallery
-from kerastl.deploy.runtimes import open_model
+from kerastl.deploy.classifier import open_model
 from kerastl.errors import UserError
 from kerastl.files import write_text
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from kerastl.cli import app
 from kerastl.data.load import load
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.formats import FORMATS, check_formats
 from kerastl.deploy.of_run import export_run, spread
-from kerastl.deploy.runtimes import open_model
 from kerastl.errors import MissingExtra, UserError
 from kerastl.preview import dry_run
 from kerastl.run import train

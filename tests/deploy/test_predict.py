@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 
 import kerastl
 from kerastl.data.decode import decode
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.predict import predict, predict_stream
-from kerastl.deploy.runtimes import open_model
 from kerastl.errors import UserError
 from kerastl.evaluate.calibration import with_temperature
 
@@ -126,7 +126,7 @@ def test_classes_without_names_are_numbered(brightness):
 
 
 def test_the_temperature_is_applied_to_the_mean(brightness):
-    plain = kerastl.deploy.runtimes.as_classifier(brightness)
+    plain = kerastl.deploy.classifier.as_classifier(brightness)
     one, two = (predict(replace(plain, temperature=t), red(), flip=True)[0].probabilities for t in (1.0, 2.0))
     roots = np.sqrt(one)
     np.testing.assert_allclose(two, roots / roots.sum(), atol=1e-6)
@@ -148,7 +148,7 @@ def test_broken_ones_are_named_where_they_stand(brightness, tmp_path):
 
 def test_the_model_sees_one_shape_of_batch(brightness):
     shapes = []
-    plain = kerastl.deploy.runtimes.as_classifier(brightness)
+    plain = kerastl.deploy.classifier.as_classifier(brightness)
     watched = replace(plain, raw=lambda images: shapes.append(len(images)) or plain.raw(images))
     for count in (10, 3):
         assert len(predict(watched, [red()] * count, batch=4)) == count

@@ -1,91 +1,255 @@
-"""A model answers alike whatever folder or file it is opened from, and says what is wrong where it cannot."""
+"""Models that other people made, in every kind of file: whatever numbers they take and give, the answer is the same."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from kerastl.deploy.runtimes import open_model
-from kerastl.errors import UserError
-from kerastl.evaluate.calibration import with_temperature
+from kerastl.deploy.classifier import as_classifier, open_model
+from kerastl.deploy.labels import ENDS_OF_LINES, one_line_each
+from kerastl.errors import KerastlWarning, UserError
 
-PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-
-
-def test_a_run_folder_and_its_exports_answer_alike(finished):
-    temperature = finished.metrics["temperature"]["value"] or 1.0
-    expected = with_temperature(finished.model.predict(PIXELS, verbose=0), temperature)
-    for path in (finished.folder, finished.exports, *(finished.exports / name for name in ("model.h5", "saved_model"))):
-        opened = open_model(path)
-        np.testing.assert_allclose(opened.answer(PIXELS), expected, atol=1e-5)
-        assert opened.size == (8, 8) and opened.class_names == tuple("0123456789")
+SIDE = 8
+BRIGHT, DARK = (np.full((SIDE, SIDE, 3), shade, np.uint8) for shade in (250, 5))
+PIXELS = np.stack([BRIGHT, DARK, BRIGHT, DARK, DARK])
+CLASSES = ["bright", "dark"]
 
 
-@pytest.fixture(scope="module")
-def lone(tmp_path_factory):
-    image = keras.Input((8, 8, 3), name="image")
-    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
-    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(features))
-    path = tmp_path_factory.mktemp("lone") / "any.keras"
-    model.save(path)
-    return path
+def sort_of(path):
+    """What a model says of the pictures, as labels say it beside it."""
+    (path.parent / "labels.json").write_text(json.dumps({"classes": CLASSES}))
+    found = open_model(path).answer(PIXELS)
+    assert found.shape == (5, 2) and found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=0.02)
+    return [CLASSES[place] for place in found.argmax(axis=1)]
 
 
-def test_without_labels_classes_are_numbered(lone):
-    assert open_model(lone).class_names == ("class 0", "class 1", "class 2")
+EXPECTED = ["bright", "dark", "bright", "dark", "dark"]
 
 
-def test_the_temperature_beside_the_model_is_applied(lone):
-    plain = open_model(lone).answer(PIXELS)
-    try:
-        (lone.parent / "labels.json").write_text(json.dumps({"classes": ["a", "b", "c"], "temperature": 2.0}))
-        softer = open_model(lone).answer(PIXELS)
-    finally:
-        (lone.parent / "labels.json").unlink()
-    roots = np.sqrt(plain)
-    np.testing.assert_allclose(softer, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
+def onnx_model(path, taken="FLOAT", batch="n", outputs=("probabilities",)):
+    """Brightness twice, once the other way round; without softmax as "logits"."""
+    onnx = pytest.importorskip("onnx")
+    node, value, info = onnx.helper.make_node, onnx.numpy_helper.from_array, onnx.helper.make_tensor_value_info
+    kind = getattr(onnx.TensorProto, taken)
+    numbers = kind if "FLOAT" in taken else onnx.TensorProto.FLOAT
+    dtype = np.float16 if taken == "FLOAT16" else np.float32
+    nodes = [
+        node("Cast", ["image"], ["pixels"], to=numbers),
+        node("ReduceMean", ["pixels"], ["features"], axes=[1, 2], keepdims=0),
+        node("MatMul", ["features", "weights"], ["product"]),
+        node("Add", ["product", "bias"], ["logits"]),
+        node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    weights = [value(np.array([[4, -4]] * 3, dtype) / dtype(255), "weights"), value(np.array([-6, 6], dtype), "bias")]
+    given = [info(name, numbers, [batch, 3 if name == "features" else 2]) for name in outputs]
+    graph = onnx.helper.make_graph(nodes, "g", [info("image", kind, [batch, SIDE, SIDE, 3])], given, weights)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
 
 
-@pytest.mark.parametrize(
-    ("file", "content", "told"),
-    [
-        ("nowhere.keras", None, "no such file or folder"),
-        (
-            "notes.txt",
-            b"hello",
-            "not a model; expected a run folder, a SavedModel, or a file .keras, .h5, .onnx, .tflite",
-        ),
-        ("broken.onnx", b"not protobuf", "broken.onnx: cannot be loaded"),
-        ("broken.tflite", b"not a flatbuffer", "broken.tflite: cannot be loaded"),
-        ("empty/nothing.txt", b"", "not a model"),
-    ],
-)
-def test_what_is_no_model_is_told(tmp_path, file, content, told):
-    if content is not None:
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_bytes(content)
-    with pytest.raises(UserError, match=told):
-        open_model(tmp_path / file)
+ONNX = {
+    "float": {},
+    "float16": {"taken": "FLOAT16"},
+    "uint8": {"taken": "UINT8"},
+    "int32": {"taken": "INT32"},
+    "one at a time": {"batch": 1},
+    "two at a time": {"batch": 2, "taken": "UINT8"},
+    "two outputs": {"outputs": ("features", "probabilities")},
+    "two outputs, the other way round": {"outputs": ("probabilities", "features")},
+}
 
 
-def test_a_folder_without_a_model_says_which_files_are_looked_for(tmp_path):
-    with pytest.raises(UserError, match=r"holds no model; expected one of model\.keras, saved_model"):
-        open_model(tmp_path)
+@pytest.mark.parametrize("name", ONNX)
+def test_onnx(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx_model(tmp_path / "m.onnx", **ONNX[name])
+    assert sort_of(tmp_path / "m.onnx") == EXPECTED
 
 
-@pytest.mark.parametrize(
-    ("labels", "told"),
-    [
-        ('{"classes": ["a"]}', "names 1 classes, and any.keras has 3"),
-        ("[1", "cannot be read"),
-        ('{"names": []}', "cannot be read"),
-    ],
-)
-def test_labels_that_do_not_fit_are_told(lone, labels, told):
-    (lone.parent / "labels.json").write_text(labels)
-    try:
-        with pytest.raises(UserError, match=told):
-            open_model(lone)
-    finally:
-        (lone.parent / "labels.json").unlink()
+def test_onnx_logits_and_outputs_that_cannot_be_told_apart(tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx_model(tmp_path / "m.onnx", outputs=("logits",))
+    with pytest.warns(KerastlWarning, match="answers with logits"):
+        assert sort_of(tmp_path / "m.onnx") == EXPECTED
+    onnx_model(tmp_path / "m.onnx", outputs=("logits", "probabilities"))
+    with pytest.raises(UserError, match=r"has the outputs logits \(2\), probabilities \(2\); expected one"):
+        open_model(tmp_path / "m.onnx")
+    onnx_model(tmp_path / "m.onnx", taken="INT8")
+    with pytest.raises(UserError, match="takes int8; expected pixels from 0 to 255"):
+        open_model(tmp_path / "m.onnx")
+
+
+def saved_model(path, dtype, names=("probabilities",), batch=None, signature="serving_default"):
+    import tensorflow as tf
+
+    def answer(image):
+        share = tf.reduce_mean(tf.cast(image, tf.float32), [1, 2]) / 255
+        logits = tf.concat([share[:, :1], 1 - share[:, :1]], 1) * 8
+        given = {"features": share, "probabilities": tf.nn.softmax(logits), "again": tf.nn.softmax(logits)}
+        return {name: given[name] for name in names}
+
+    module = tf.Module()
+    module.answer = tf.function(answer, input_signature=[tf.TensorSpec([batch, SIDE, SIDE, 3], dtype, name="image")])
+    tf.saved_model.save(module, path, signatures={signature: module.answer.get_concrete_function()})
+
+
+SAVED = {
+    "uint8": {"dtype": "uint8"},
+    "float16": {"dtype": "float16"},
+    "one at a time": {"dtype": "float32", "batch": 1},
+    "two outputs": {"dtype": "float32", "names": ("features", "probabilities")},
+    "a signature of another name": {"dtype": "float32", "signature": "predict"},
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_saved_model(name, tmp_path):
+    saved_model(tmp_path / "m", **SAVED[name])
+    assert sort_of(tmp_path / "m") == EXPECTED
+
+
+def test_saved_model_that_cannot_be_told(tmp_path):
+    saved_model(tmp_path / "m", "float32", names=("again", "probabilities"))
+    (tmp_path / "labels.json").write_text(json.dumps({"classes": CLASSES}))
+    with pytest.raises(UserError, match=r"has the outputs again \(2\), probabilities \(2\)"):
+        open_model(tmp_path / "m")
+    saved_model(tmp_path / "n", "int8")
+    with pytest.raises(UserError, match="takes int8; expected pixels"):
+        open_model(tmp_path / "n")
+
+
+def small_model(*layers):
+    return keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.GlobalAveragePooling2D(), *layers])
+
+
+def dense(columns, activation=None, divided=255.0):
+    """Bright is the first class; of one column the second, dark."""
+    layer = keras.layers.Dense(columns, activation=activation)
+    layer.build((None, 3))
+    slope = np.array([[8.0, -8.0]] if columns == 2 else [[-8.0]]) / divided
+    layer.set_weights([np.repeat(slope, 3, axis=0), np.array([-12.0, 12.0] if columns == 2 else [12.0])])
+    return layer
+
+
+@pytest.mark.parametrize("numbers", ["int8", "uint8"])
+def test_litert_of_integers_alone(numbers, tmp_path):
+    import tensorflow as tf
+
+    pytest.importorskip("ai_edge_litert")
+    converter = tf.lite.TFLiteConverter.from_keras_model(small_model(dense(2, "softmax")))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None].astype("float32")] for image in (BRIGHT, DARK))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = getattr(tf, numbers)
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    assert sort_of(tmp_path / "m.tflite") == EXPECTED
+
+
+def test_litert_that_takes_pixels_between_0_and_1_is_told(tmp_path):
+    import tensorflow as tf
+
+    pytest.importorskip("ai_edge_litert")
+    converter = tf.lite.TFLiteConverter.from_keras_model(small_model(dense(2, "softmax", divided=1.0)))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None].astype("float32") / 255] for image in (BRIGHT, DARK))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    with pytest.raises(
+        UserError, match=r"takes pixels from \S+ to (0\.9|1); expected a model that takes them as they are"
+    ):
+        open_model(tmp_path / "m.tflite")
+
+
+# How a model ends, what is said, and whether the answers sum to 1.
+ENDINGS = {
+    "softmax": (lambda: small_model(dense(2, "softmax")), None, True),
+    "a layer of its own": (lambda: small_model(dense(2), keras.layers.Softmax()), None, True),
+    "an activation of its own": (lambda: small_model(dense(2), keras.layers.Activation("softmax")), None, True),
+    "softmax, and then nothing much": (
+        lambda: small_model(dense(2, "softmax"), keras.layers.Reshape((2,))),
+        None,
+        True,
+    ),
+    "logits": (lambda: small_model(dense(2)), "answers with logits", True),
+    "logits of a model in a model": (
+        lambda: keras.Sequential([keras.Input((SIDE, SIDE, 3)), small_model(dense(2))]),
+        "answers with logits",
+        True,
+    ),
+    "logits, reshaped": (lambda: small_model(dense(2), keras.layers.Reshape((2,))), "answers with logits", True),
+    "sigmoids": (lambda: small_model(dense(2, "sigmoid")), "for each class by itself", False),
+    "one sigmoid": (lambda: small_model(dense(1, "sigmoid")), None, True),
+    "one logit": (lambda: small_model(dense(1)), "one logit", True),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_every_ending_is_shown_as_probabilities(name):
+    build, said, sums = ENDINGS[name]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        classifier = as_classifier(build())
+    told = [str(each.message) for each in told if issubclass(each.category, KerastlWarning)]
+    assert (said is None and not told) or (len(told) == 1 and said in told[0])
+    found = classifier.answer(PIXELS)
+    assert found.shape == (5, 2) and found.min() >= 0 and found.max() <= 1
+    assert found.argmax(axis=1).tolist() == [0, 1, 0, 1, 1]
+    assert not sums or np.allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_two_outputs_of_a_keras_model():
+    image = keras.Input((SIDE, SIDE, 3))
+    features = keras.layers.GlobalAveragePooling2D()(image)
+    model = keras.Model(image, [features, dense(2, "softmax")(features)])
+    with pytest.raises(UserError, match=r"has the outputs .*\(3\), .*\(2\); expected one, or a labels.json"):
+        as_classifier(model)
+
+
+LABELS = {
+    "0": "temperature",
+    "-1": "temperature",
+    "NaN": "temperature",
+    "Infinity": "temperature",
+    "1e300": "temperature",
+    '"1"': "temperature",
+    "true": "temperature",
+    "[1]": "temperature",
+}
+
+
+@pytest.mark.parametrize("value", LABELS)
+def test_a_stranger_s_temperature(value, tmp_path):
+    small_model(dense(2, "softmax")).save(tmp_path / "m.keras")
+    (tmp_path / "labels.json").write_text(f'{{"classes": ["a", "b"], "temperature": {value}}}')
+    with pytest.raises(UserError, match=r"labels.json: its labels cannot be used: temperature: found"):
+        open_model(tmp_path / "m.keras")
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path):
+    small_model(dense(2, "softmax")).save(tmp_path / "m.keras")
+    (tmp_path / "labels.json").write_bytes(b'\xef\xbb\xbf{"classes": ["a", "b"], "temperature": 2}')
+    assert open_model(tmp_path / "m.keras").class_names == ("a", "b")
+    (tmp_path / "labels.json").write_text('{"classes": ["a", "b"], "superclasses": ["c"]}')
+    with pytest.raises(UserError, match="found 1 superclasses; expected one for each of 2"):
+        open_model(tmp_path / "m.keras")
+
+
+NAMES = [
+    f"dog{end}house" for end in ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_one_line(name):
+    names = ["cat", name, name.encode("unicode_escape").decode(), "\\", ""]
+    lines = one_line_each(names)
+    assert "\n".join(lines).splitlines() + [""] == lines and len(set(lines)) == 5
+    assert [line.encode().decode("unicode_escape") for line in lines] == names
+    assert not any(map(ENDS_OF_LINES.search, lines))
+
+
+def test_other_names_stay_as_they_are():
+    assert one_line_each(["C:\\new", "été"]) == ["C:\\new", "été"]

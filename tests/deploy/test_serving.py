@@ -12,8 +12,8 @@ from exported import LABELS, PIXELS
 from PIL import Image
 
 from kerastl.data.decode import decode
+from kerastl.deploy.classifier import open_model
 from kerastl.deploy.export import export
-from kerastl.deploy.runtimes import open_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from kerastl.deploy.runtimes import open_model
+from kerastl.deploy.classifier import open_model
 from kerastl.evaluate.calibration import THRESHOLDS, calibration, coverage, fit_temperature, with_temperature
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.statistics import accuracy_interval
