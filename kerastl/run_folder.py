@@ -172,6 +172,8 @@ def check_model(path, model, data):
 def check_classes(folder, data):
     """Refuse data whose classes are no longer those the model of a run answers with: it knows them by their places alone.
 
+    A folder without a labels.json does not tell what they were.
+
     Args:
         folder: of the run.
         data: what its recipe gives today.
@@ -180,6 +182,8 @@ def check_classes(folder, data):
         UserError: classes were added, removed, renamed or put in another order; they are named.
     """
     path = Path(folder) / LABELS
+    if not os.path.lexists(path):
+        return
     before, now = read_labels(folder)["classes"], list(data.class_names)
     if before == now:
         return

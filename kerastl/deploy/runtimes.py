@@ -144,9 +144,10 @@ def _cast(images, dtype, scale=0.0, zero=0):
     """Pixels in the type that a model takes; of a quantised one, by the scale and zero point of its input."""
     if not np.issubdtype(dtype, np.integer):
         return np.asarray(images, dtype)
-    numbers = np.asarray(images, np.float32) / scale + zero if scale else np.asarray(images)
+    if not scale:
+        return np.clip(np.rint(images), 0, 255).astype(dtype)
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(numbers), limits.min, limits.max).astype(dtype)
+    return np.clip(np.rint(np.asarray(images, np.float32) / scale + zero), limits.min, limits.max).astype(dtype)
 
 
 def _in_numbers(found, scale, zero):

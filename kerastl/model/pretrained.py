@@ -1,5 +1,6 @@
 """A backbone with its weights, cut at its features: still a model of its own, before it is built into the graph."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import keras
 
 from kerastl import strict
 from kerastl.data.home import keras_home
-from kerastl.errors import OFFLINE_REMEDY, MissingExtra, MissingWeights, RecipeError, brief
+from kerastl.errors import OFFLINE_REMEDY, KerastlWarning, MissingExtra, MissingWeights, RecipeError, brief
 from kerastl.model import backbones
+from kerastl.model.inline import inlined, without_classes
 from kerastl.model.small_cnn import small_cnn
 from kerastl.model.untrusted import checked_weights, load_untrusted
 from kerastl.schema import Normalize
@@ -153,6 +155,21 @@ def _file(spec):
         raise RecipeError(
             f"model.weights: {path} brings its own weights; found {spec.weights!r}, expected the key left out"
         )
+    try:
+        whole = inlined(whole)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise RecipeError(
+            f"model.backbone: {path}: its graph of layers cannot be followed ({brief(error)}); expected a functional or sequential model"
+        ) from None
+    if spec.features in POOLED:
+        whole, ends_at = without_classes(whole)
+        if ends_at:
+            warnings.warn(
+                f"model.backbone: {path} ends in probabilities of classes, which are cut off: the features are those of {ends_at!r}. "
+                'To keep them: model.features = "predictions"',
+                KerastlWarning,
+                stacklevel=2,
+            )
     return Pretrained(_cut(whole, spec), "none")
 
 

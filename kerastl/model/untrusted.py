@@ -4,6 +4,7 @@ What is refused here is refused whatever the installed Keras makes of it; Keras'
 given a private copy, unpacked: it reads the very bytes that were looked through.
 """
 
+import copy
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ import keras
 from kerastl.errors import KerastlError, MissingWeights, UntrustedFile, UserError, brief
 from kerastl.model.allowed import check_config
 from kerastl.model.archive import contents, pieces
+from kerastl.model.keras2 import REMEDY, as_keras3, is_keras2
 from kerastl.model.sizes import sizes_of
 from kerastl.model.stored import EXPANSION, SLACK, count_stored, read_text
 from kerastl.text import printable
@@ -54,12 +56,14 @@ class Checked:
         weights: the same, as Keras loads weights.
         text: of the model's config, None where there are weights alone.
         stored: how many numbers it stores.
+        keras2: whether Keras 2 wrote it.
     """
 
     model: Path
     weights: Path
     text: str | None
     stored: int
+    keras2: bool = False
 
 
 def load_untrusted(path, side=SIDE):
@@ -85,15 +89,34 @@ def load_untrusted(path, side=SIDE):
         if found.text is None:
             raise UntrustedFile(f"{path}: found weights without a model; expected a model saved whole (model.save)")
         config = _parse(found.text, path)
+        config = as_keras3(config) if found.keras2 else config
         check_config(config, f"{path}: its config")
-        _check_sizes(config, path, side, found.stored)
+        with _remedied(found.keras2):
+            _check_sizes(
+                copy.deepcopy(config), path, side, found.stored
+            )  # Keras takes out of a config what it has read
+        if found.keras2:
+            with h5py.File(found.model, "r+") as file:
+                file.attrs["model_config"] = json.dumps(config)
         if found.model.is_dir():  # the same JSON again, in letters that every locale reads alike
             (found.model / CONFIG).write_text(json.dumps(config), encoding="ascii")
         try:
             return keras.models.load_model(found.model, compile=False)
         except Exception as error:
             reason = brief(error).replace(str(found.model), str(path))
-            raise MissingWeights(f"{path}: Keras cannot load it ({reason}); expected a model saved whole") from None
+            expected = REMEDY if found.keras2 else "expected a model saved whole"
+            raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
+
+
+@contextmanager
+def _remedied(keras2):
+    """What is said of a file of Keras 2 that cannot be read ends with what can be done."""
+    try:
+        yield
+    except UntrustedFile as error:
+        if not keras2:
+            raise
+        raise UntrustedFile(f"{error}; {REMEDY}") from None
 
 
 @contextmanager
@@ -194,7 +217,9 @@ def _read_hdf5(path, folder, size):
     with _reading(path, "HDF5"):
         shutil.copyfile(path, copy)
         stored, text = _read_arrays(copy, path, size)
-        return Checked(copy, copy, text, stored)
+        with h5py.File(copy, "r") as file:
+            version = read_text(file, "keras_version", path)
+        return Checked(copy, copy, text, stored, is_keras2(version))
 
 
 def _read_arrays(copy, source, size):

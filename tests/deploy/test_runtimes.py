@@ -124,12 +124,12 @@ def small_model(*layers):
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.GlobalAveragePooling2D(), *layers])
 
 
-def dense(columns, activation=None, divided=255.0):
+def dense(columns, activation=None, divided=255.0, bias=(-12.0, 12.0)):
     """Bright is the first class; of one column the second, dark."""
     layer = keras.layers.Dense(columns, activation=activation)
     layer.build((None, 3))
     slope = np.array([[8.0, -8.0]] if columns == 2 else [[-8.0]]) / divided
-    layer.set_weights([np.repeat(slope, 3, axis=0), np.array([-12.0, 12.0] if columns == 2 else [12.0])])
+    layer.set_weights([np.repeat(slope, 3, axis=0), np.array(bias[-columns:])])
     return layer
 
 
@@ -158,7 +158,7 @@ def test_litert_that_takes_pixels_between_0_and_1_is_told(tmp_path):
     converter.inference_input_type = tf.int8
     (tmp_path / "m.tflite").write_bytes(converter.convert())
     with pytest.raises(
-        UserError, match=r"takes pixels from \S+ to (0\.9|1); expected a model that takes them as they are"
+        UserError, match=r"takes pixels from \S+ to (0\.9\d*|1); expected a model that takes them as they are"
     ):
         open_model(tmp_path / "m.tflite")
 
@@ -180,7 +180,11 @@ ENDINGS = {
         True,
     ),
     "logits, reshaped": (lambda: small_model(dense(2), keras.layers.Reshape((2,))), "answers with logits", True),
-    "sigmoids": (lambda: small_model(dense(2, "sigmoid")), "for each class by itself", False),
+    "sigmoids": (
+        lambda: small_model(dense(2, "sigmoid", divided=3060.0, bias=(-1.0, 2.5))),
+        "for each class by itself",
+        False,
+    ),
     "one sigmoid": (lambda: small_model(dense(1, "sigmoid")), None, True),
     "one logit": (lambda: small_model(dense(1)), "one logit", True),
 }
@@ -246,7 +250,7 @@ NAMES = [
 def test_a_name_is_one_line(name):
     names = ["cat", name, name.encode("unicode_escape").decode(), "\\", ""]
     lines = one_line_each(names)
-    assert "\n".join(lines).splitlines() + [""] == lines and len(set(lines)) == 5
+    assert [*"\n".join(lines).splitlines(), ""] == lines and len(set(lines)) == 5
     assert [line.encode().decode("unicode_escape") for line in lines] == names
     assert not any(map(ENDS_OF_LINES.search, lines))
 
