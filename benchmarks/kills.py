@@ -2,15 +2,15 @@
 
     python benchmarks/kills.py [KILLS] [SEED]
 
-Half of the kills come at a random moment; half at a random write: as a file is forced to the disk or takes its place, which a
-random moment seldom hits. One run in two is killed a second time on its way. Compared are the weights, the history, the metrics
-(but for times and memory), the predictions and the exports. Each run has a feature cache of its own; the small network has two
-phases with cached views, dropout, moving averages, early stopping and rates by group.
+A third of the kills come at a random moment; a third at a random write: as a file is forced to the disk, takes its place or is
+deleted, which a random moment seldom hits; a third within a part after the last epoch: judging, export, report, the deletion of the
+state. One run in three is killed a second time on its way. Compared are the weights, the history, the metrics (but for times and
+memory), the predictions, the exports and that there is a report. Each run has a feature cache of its own; the small network has
+three phases with cached views, dropout, moving averages, early stopping and rates by group.
 """
 
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+import kerastl.run
 from kerastl import recipe
 from kerastl.circumstances import timeless
 from kerastl.run import train  # imported, not started: every run is a fork of this process
@@ -68,11 +69,27 @@ SETTINGS = {
     "train.deterministic": True,
     "train.checkpoint_minutes": 0.002,
     "phases": PHASES,
+    "evaluate.report": True,
 }
 
 
-def begin(folder, deadly_write=None):
-    """Start, or go on with, the run in a folder, in a process of its own; gives its number."""
+# The parts after the last epoch, as functions that `kerastl.run` calls, and how many writes they may have.
+PARTS = {
+    "judging": ("judge_splits", 6),
+    "export": ("export_in_place", 60),
+    "report": ("report", 4),
+    "deletion of the state": ("forget", 12),
+}
+
+
+def begin(folder, deadly_write=None, part=None):
+    """Start, or go on with, the run in a folder, in a process of its own; gives its number.
+
+    Args:
+        folder: of the run.
+        deadly_write: the number of the write at which the process kills itself; None: it does not.
+        part: a name in `PARTS`, from whose beginning on the writes are counted; None: from the beginning of the run.
+    """
     child = os.fork()
     if child:
         return child
@@ -80,7 +97,16 @@ def begin(folder, deadly_write=None):
     silence = os.open(folder.parent / f"{folder.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(silence, 1), os.dup2(silence, 2)
     os.environ["KERAS_HOME"] = str(folder.parent / f"{folder.name}.home")
-    if deadly_write is not None:
+    if part:
+        name, _ = PARTS[part]
+        function = getattr(kerastl.run, name)
+
+        def counted(*arguments, **keywords):
+            die_at(deadly_write)
+            return function(*arguments, **keywords)
+
+        setattr(kerastl.run, name, counted)
+    elif deadly_write is not None:
         die_at(deadly_write)
     try:
         train(
@@ -97,7 +123,7 @@ def begin(folder, deadly_write=None):
 
 
 def die_at(number):
-    """Let this process kill itself at the n-th write: before a file is forced to the disk, or takes its place, or after."""
+    """Let this process kill itself at the n-th write: before a file is forced to the disk, takes its place or is deleted, or after."""
     left = [number]
 
     def deadly(function):
@@ -111,8 +137,8 @@ def die_at(number):
 
         return call
 
-    os.fsync = deadly(os.fsync)
-    pathlib.Path.replace = deadly(pathlib.Path.replace)
+    for name in ("fsync", "replace", "rename", "unlink", "rmdir"):
+        setattr(os, name, deadly(getattr(os, name)))
 
 
 def ended(child):
@@ -136,6 +162,8 @@ def result(folder):
         file["model_weights"].visititems(
             lambda name, it: weights.update({name: it[()].tobytes()}) if isinstance(it, h5py.Dataset) else None
         )
+    if not (folder / "report.html").is_file():
+        rows.append("no report")
     leftovers = [str(path) for path in folder.rglob(".*")] + [str(path) for path in folder.glob("state")]
     return {
         "metrics": metrics,
@@ -158,14 +186,25 @@ def main(kills, seed):
         number += 1
         run, times, kinds = home / f"{number:03d}", draw.choice([1, 1, 2]), []
         for _ in range(times):
-            by_time = draw.random() < 0.5
-            child = begin(run, None if by_time else draw.randint(1, 300))
-            if by_time:
+            how = draw.choice(["time", "write", "part"])
+            part = draw.choice(list(PARTS)) if how == "part" else None
+            write = {
+                "time": None,
+                "write": draw.randint(1, 300),
+                "part": draw.randint(1, PARTS[part][1]) if part else None,
+            }[how]
+            child = begin(run, write, part)
+            if how == "time":
                 moment = draw.uniform(0.2, seconds)
                 time.sleep(moment)
                 os.kill(child, signal.SIGKILL)
             died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-            kinds += [f"at {moment:.1f} s" if by_time else "at a write"] if died else []
+            told = {
+                "time": f"at {moment:.1f} s" if how == "time" else "",
+                "write": "at a write",
+                "part": f"in the {part}",
+            }[how]
+            kinds += [told] if died else []
         if not kinds:
             shutil.rmtree(run, ignore_errors=True)
             continue

@@ -136,6 +136,16 @@ def checked_weights(path):
         yield found.weights
 
 
+def check_weights(path):
+    """Look through a weights file that may come from a stranger, and open nothing of it.
+
+    Raises:
+        UntrustedFile: see `load_untrusted`.
+    """
+    with checked_weights(path):
+        pass
+
+
 @contextmanager
 def _told():
     """What a message quotes of a file stays on its line and moves no cursor; and it has an end."""
