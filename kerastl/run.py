@@ -20,7 +20,8 @@ from kerastl.deploy.of_run import PROOF, export_in_place, spread
 from kerastl.errors import ExportError, KerastlWarning, UserError
 from kerastl.evaluate.report import PAGE, report
 from kerastl.evaluate.verdict import headline, judge_splits
-from kerastl.evaluate_run import evaluate, judge_again
+from kerastl.evaluate_run import evaluate as evaluate
+from kerastl.evaluate_run import judge_again as judge_again
 from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json, write_text
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
