@@ -82,7 +82,7 @@ def own_folder(folder, begins=UNFINISHED):
     try:
         yield own
     finally:
-        remove(own)
+        _remove_own(own)
         lock.release()
 
 
@@ -151,6 +151,12 @@ def remove(path):
         path.unlink(missing_ok=True)
 
 
+def _remove_own(own):  # its lock last: what a process that is killed here leaves is seen to be nobody's
+    for item in [it for it in own.glob("*") if it.name != LOCK]:
+        remove(item)
+    remove(own)
+
+
 def sweep_up(folder, begins=UNFINISHED):
     """Delete what processes that were killed left unfinished in a folder, at any depth; what a living one writes stays.
 
@@ -179,7 +185,7 @@ def _sweep(own):
             for written in own.iterdir():
                 if written.name not in (LOCK, OLD) and not os.path.lexists(own.parent / written.name):
                     written.replace(own.parent / written.name)
-        remove(own)
+        _remove_own(own)
         lock.release()
 
 

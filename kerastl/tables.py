@@ -46,7 +46,7 @@ def print_check(found):
         print_first(title, (title, "", key, "duplicate"), rows)
     for sentence in shortened(found["left_out"]):
         say(f"left out or taken together: {sentence}")
-    for sentence in found["refused"]:
+    for sentence in shortened(found["refused"]):
         say(f"training would refuse it: {sentence}")
     say("usable as it is" if found["usable"] else "not usable as it is")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kerastl import files
 from kerastl.errors import KerastlError, UserError
 from kerastl.files import LOCK, disk_told, is_alive, locked, refuse_links, sweep_up, whole, write_json, write_text
 
@@ -76,6 +77,18 @@ def test_a_folder_killed_between_its_two_moves_is_the_new_one(tmp_path):
     (tmp_path / ".writing-17" / "saved").write_text("new")
     sweep_up(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["saved"] and (tmp_path / "saved").read_text() == "new"
+
+
+def test_killed_as_it_deletes_it_leaves_what_is_swept_up_at_once(tmp_path, monkeypatch):
+    """The lock goes last: a folder without one may be somebody's who has just begun."""
+    remove, locked_at = files.remove, []
+    monkeypatch.setattr(
+        files, "remove", lambda path: locked_at.append((path.name, bool([*tmp_path.glob(f"*/{LOCK}")]))) or remove(path)
+    )
+    with files.own_folder(tmp_path) as own:
+        for name in "abz":
+            (own / name).write_text("x")
+    assert sorted(locked_at[:3]) == [("a", True), ("b", True), ("z", True)] and not list(tmp_path.iterdir())
 
 
 def test_nobody_can_foretell_the_name(tmp_path):

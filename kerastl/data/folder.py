@@ -65,7 +65,7 @@ def load_folder(spec, image_size):
     """
     listing = list_folder(Path(spec.dir) / spec.name.removeprefix("folder:"), spec.splits)
     if listing.problems:
-        raise UserError("\n".join(listing.problems))
+        raise UserError("\n".join(shortened(listing.problems)))
     if listing.ignored:
         first = listing.name(listing.ignored[0])
         told = f"{listing.root}: {len(listing.ignored):,} files in class folders have no suffix of an image and are not read, as {first}"

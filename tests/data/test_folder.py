@@ -93,3 +93,11 @@ def test_a_broken_image_is_named(photos):
     (path / "cat" / "0.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(UserError, match=r"1 of 10 images cannot be read:\n  cat/0\.png: not an image"):
         load(spec_of(path), 16)
+
+
+def test_thousands_of_problems_are_told_in_ten_lines(tmp_path):
+    for number in range(300):
+        (tmp_path / "data" / str(number)).mkdir(parents=True)
+    with pytest.raises(UserError) as told:
+        load(spec_of(tmp_path / "data"), 8)
+    assert len(str(told.value).splitlines()) == 11 and str(told.value).endswith("and 290 more")
