@@ -149,6 +149,7 @@ PLACES = {
     "below a file": "text/x",
     "a device": "/dev/null/x",
     "a long name": "n" * 300,
+    "a zero byte": "a\0b",
 }
 WRITING = (
     ["train", "tiny.toml", "--out", "X"],
