@@ -43,10 +43,16 @@ def tiny():
 @pytest.fixture(scope="session")
 def finished(tiny, tmp_path_factory):
     """A finished run of the tiny recipe, with exports; read it, do not write into it."""
+    import tensorflow as tf
+
     from kerastl.run import train
 
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
     folder = tmp_path_factory.mktemp("finished")
-    return train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
+    run = train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
+    tf.config.run_functions_eagerly(eagerly)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,28 @@ def to_the_bit():
     tf.config.experimental.enable_op_determinism()
     yield
     config.disable_op_determinism()
+
+
+@pytest.fixture(scope="module")
+def step_by_step():
+    """For modules in which training is not the subject: TensorFlow runs each operation as it comes. Making graphs of a tiny network takes
+    ten times as long as running it; the tests of training itself (tests/train, tests/test_resume.py) do make them."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def in_graphs():
+    """For a test of such a module that takes hundreds of steps."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    yield
+    tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from kerastl.recipe import names
 from kerastl.stopping import Stopped
 from kerastl.train.history import read_history
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 ROOT = Path(__file__).parents[1]
 TINY = [
     f"--set={pair}"
@@ -199,6 +201,7 @@ def test_train_evaluate_compare(tmp_path, monkeypatch):
     assert (tmp_path / "compare.png").exists() and (tmp_path / "compare.html").exists()
 
 
+@pytest.mark.usefixtures("in_graphs")
 def test_tune_speed_prints_a_row_for_each_phase():
     code, told = call("tune-speed", "cifar10-freeze-first", *TINY)
     assert code == 0, told
@@ -208,6 +211,7 @@ def test_tune_speed_prints_a_row_for_each_phase():
     assert "seconds of training" in told
 
 
+@pytest.mark.usefixtures("in_graphs")
 def test_lr_find_prints_and_draws_a_rate_for_each_phase(tmp_path):
     code, told = call("lr-find", "cifar10-freeze-first", *TINY, "--out", tmp_path / "rates.png")
     assert code == 0, told

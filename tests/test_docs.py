@@ -18,6 +18,8 @@ from kerastl.cli import app
 from kerastl.data.decode import decode
 from kerastl.recipe import keys
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # What makes the training of the guide a matter of seconds.

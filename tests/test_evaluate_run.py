@@ -14,6 +14,8 @@ from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate_run import evaluate
 from kerastl.run import train
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 CLASSES = "ant", "bee", "cat"
 
 

@@ -17,6 +17,8 @@ from kerastl.preview import dry_run
 from kerastl.recipe import recipe
 from kerastl.run import train
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):

@@ -20,6 +20,8 @@ from kerastl.recipe import override
 from kerastl.run import train
 from kerastl.schema import DataSpec
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 ROWS = {"keras": {"file": "model.keras", "weights": "w"}}
 # What stands in a folder for exports, and whose it is for the run "me" with the weights w.
 HOLDERS = {

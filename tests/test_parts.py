@@ -17,6 +17,8 @@ from kerastl.parts import Parts
 from kerastl.recipe import to_toml
 from kerastl.run import train
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 # What fails, where; and the name under which that is said.
 FAILING = {
     "curves": ("kerastl.evaluate.verdict.draw_curves", "curves.png"),

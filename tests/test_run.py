@@ -17,6 +17,8 @@ from kerastl.recipe import names, recipe
 from kerastl.run import train
 from kerastl.schema import LastLayers
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 FILES = {
     "identity.json",
     "recipe.toml",

@@ -13,6 +13,8 @@ from kerastl.errors import UserError
 from kerastl.evaluate.compare import compare
 from kerastl.seeds import seeds_begun, train_seeds
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 
 @pytest.fixture(scope="module")
 def spec(tiny, tmp_path_factory):

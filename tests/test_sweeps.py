@@ -8,6 +8,8 @@ from kerastl import sweeps
 from kerastl.errors import KerastlError, RecipeError, UserError
 from kerastl.sweeps import sweep
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 KEY, RATE = "phases.0.trainable.last_layers", "phases.0.optimizer.learning_rate"
 
 

@@ -19,6 +19,8 @@ from kerastl.errors import BrokenImage, KerastlWarning, UserError
 from kerastl.run import train
 from kerastl.schema import DataSpec
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_error(name, tmp_path):

@@ -18,6 +18,8 @@ from kerastl.preview import dry_run
 from kerastl.run import train
 from kerastl.schema import ExportSpec
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 
 def test_a_run_is_exported_and_judged_on_its_test_images(finished, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")}

@@ -20,6 +20,8 @@ from kerastl.recipe import override
 from kerastl.schema import DataSpec
 from kerastl.tables import print_copies
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 NAMES = ("cat", "dog")
 
 

@@ -130,9 +130,12 @@ def test_the_head_can_read_the_thousand_imagenet_probabilities():
     assert model.get_layer("logits").kernel.shape == (1000, 4)
 
 
-@pytest.mark.parametrize(("size", "other"), [(64, 96), (32, 64), (64, 32)])
-def test_another_size_is_another_resize_and_nothing_else(size, other):
-    spec = ModelSpec("MobileNetV2", "glyphs", size, options={"alpha": 0.35})
+MOBILE = ModelSpec("MobileNetV2", "glyphs", options={"alpha": 0.35})
+
+
+@pytest.mark.parametrize(("spec", "size", "other"), [(MOBILE, 64, 96), (CNN, 32, 64), (CNN, 64, 32)])
+def test_another_size_is_another_resize_and_nothing_else(spec, size, other):
+    spec = replace(spec, image_size=size)
     keras.utils.set_random_seed(0)
     model = build_model(spec, (32, 32, 3), 5)
     copy = at_size(model, other)
@@ -140,8 +143,7 @@ def test_another_size_is_another_resize_and_nothing_else(size, other):
     built = build_model(replace(spec, image_size=other), (32, 32, 3), 5)
     assert copy.get_layer("features").input.shape == built.get_layer("features").input.shape
     images = PIXELS.astype("float32")
-    np.testing.assert_allclose(copy.predict(images, verbose=0), built.predict(images, verbose=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(copy(images), copy.predict(images, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(copy(images), built(images), rtol=1e-5, atol=1e-6)
     copy.get_layer("logits").set_weights([w + 1 for w in copy.get_layer("logits").get_weights()])
     assert np.abs(model.get_layer("logits").get_weights()[1]).max() == 0, "weights of its own"
 

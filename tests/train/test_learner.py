@@ -47,7 +47,7 @@ def fitted(recipe, data, folder):
 
 
 PHASES = [
-    ({"trainable": "head"}, "features"),
+    pytest.param({"trainable": "head"}, "features", marks=pytest.mark.slow),
     pytest.param({"trainable": ["stage4", "head"]}, "block_12_add", marks=pytest.mark.slow),
     ({"trainable": {"last_layers": 3}}, "block_16_depthwise_relu"),
 ]

@@ -18,6 +18,8 @@ from kerastl.train import trackers
 from kerastl.train.state import FOLDER
 from kerastl.train.trackers import KNOWN, TRACKERS, tracked
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 ROWS = [  # two phases; in the second, each group learns at a rate of its own
     {"phase": "head", "epoch": 1, "loss": 2.0, "accuracy": 0.25, "seconds": 1.0, "lr_head": 0.125},
     {"phase": "head", "epoch": 2, "loss": 1.5, "accuracy": 0.5, "val_loss": 1.75, "seconds": 1.0, "lr_head": 0.125},
