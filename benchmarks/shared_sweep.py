@@ -43,7 +43,8 @@ def epochs(folder, name):
 
 
 def measure(folder, url):
-    from kerastl.study import counted, open_storage, optuna
+    from kerastl.database import open_storage, optuna
+    from kerastl.study import counted
 
     began = time.perf_counter()
     first, second = (start(name, folder, url) for name in ("first", "second"))

@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass, replace
 
 from kerastl import strict
-from kerastl.errors import RecipeError
+from kerastl.errors import BrokenRun, RecipeError
 from kerastl.recipe import override, parse_value
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(:log)?")
+MOST_DRAWS = 100_000  # until one is new
 TRIALS = 30  # of a search that names no number
 
 
@@ -57,6 +58,12 @@ class Space:
 
     def setting(self, parameters):
         """The overrides that stand behind what Optuna knows of a trial, in the order of the keys."""
+        for key, it in self.keys.items():
+            if key in parameters and not _holds(it, found := parameters[key]):
+                expected = str(it) if isinstance(it, Range) else "one of its values"
+                raise BrokenRun(
+                    f"{key}: found {str(found)[:60]!r} in the database of the sweep; expected {expected}. Begin anew (--out NEW)"
+                )
         return {
             key: parameters[key] if isinstance(it, Range) else json.loads(parameters[key])
             for key, it in self.keys.items()
@@ -66,13 +73,22 @@ class Space:
     def untried(self, tried, seed):
         """A setting that was not tried yet, by chance; there is one, as `make_space` saw to it."""
         draw = random.Random(seed)
-        while True:
+        for _ in range(MOST_DRAWS):
             found = {
                 key: draw.randint(it.low, it.high) if isinstance(it, Range) else draw.choice(it)
                 for key, it in self.keys.items()
             }
             if found not in tried:
                 return found
+        raise BrokenRun(
+            "the database of the sweep holds settings that were not drawn from this space. Begin anew (--out NEW)"
+        )
+
+
+def _holds(tried, value):
+    if not isinstance(tried, Range):
+        return value in tried
+    return isinstance(value, int | float) and tried.low <= value <= tried.high
 
 
 def make_space(spec, over=None, search=None, trials=None):

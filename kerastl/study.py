@@ -13,63 +13,22 @@ import time
 
 import numpy as np
 
-from kerastl.errors import MissingExtra, TrainingFailed, UserError, brief
+from kerastl.database import optuna, readable, trials_of, unreadable
+from kerastl.errors import TrainingFailed, UserError
 from kerastl.resume import differences
+from kerastl.shapes import Names, problem
 from kerastl.space import Range
-
-try:
-    import optuna
-    import sqlalchemy
-except ImportError:
-    raise MissingExtra(
-        'a sweep keeps its trials with Optuna, which is not installed: pip install "kerastl[sweep]"'
-    ) from None
 
 HEARTBEAT = 10.0  # seconds between two signs of life
 GRACE = 60.0  # seconds without one after which a process is taken for dead
 PAUSE = 2.0  # seconds between two looks at what the others do, where they have taken all that is left
 DEATHS = 3  # processes that may die over a place before it is given up
 STARTUP = 5  # trials that end before the first one is pruned
-PATIENCE = 60  # seconds to wait for another process' transaction in SQLite
-ATTEMPTS = 5  # two processes may want to make the tables of a new database at the same time
 
 Pruned = optuna.TrialPruned
 State = optuna.trial.TrialState
+ABOUT = {"recipe": Names(object)}  # what is known of a study
 ALIVE = {State.WAITING, State.RUNNING, State.COMPLETE, State.PRUNED}
-
-
-def open_storage(url):
-    """The database that holds the trials.
-
-    Args:
-        url: of SQLAlchemy, as "sqlite:////shared/sweep.db" or "postgresql://user:password@host/database".
-
-    Returns:
-        An Optuna storage.
-
-    Raises:
-        UserError: no such database, or the extra for it is missing.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        address = sqlalchemy.engine.make_url(url)
-        kind, shown = address.get_backend_name(), address.render_as_string(hide_password=True)
-        arguments = {"connect_args": {"timeout": PATIENCE}} if kind == "sqlite" else {"pool_pre_ping": True}
-        storage = _made(url, arguments)
-    except ImportError:
-        raise MissingExtra(
-            f'{shown} needs a driver that is not installed; for PostgreSQL: pip install "kerastl[postgresql]"'
-        ) from None
-    except sqlalchemy.exc.ArgumentError as error:
-        expected = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
-        raise UserError(f"--storage: found no URL of a database ({brief(error)}); {expected}") from None
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        raise UserError(
-            f"{shown}: cannot be opened ({brief(error)}); expected a database that can be written to"
-        ) from None
-    if kind == "sqlite":
-        _one_writer_at_a_time(storage.engine)
-    return storage
 
 
 def join(storage, name, about, pruned_after=None):
@@ -88,12 +47,16 @@ def join(storage, name, about, pruned_after=None):
         UserError: the study is about something else.
     """
     pruner = optuna.pruners.NopPruner() if pruned_after is None else optuna.pruners.MedianPruner(STARTUP, pruned_after)
-    study = optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
-    )
-    if "about" not in study.user_attrs:
-        study.set_user_attr("about", about)
-    refuse_another(study.user_attrs["about"], about, f"study {name!r}", "name this one otherwise (--set name=NAME)")
+    with readable():
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+        )
+        if "about" not in study.user_attrs:
+            study.set_user_attr("about", about)
+        before = study.user_attrs["about"]
+    if told := problem(before, ABOUT):
+        raise unreadable(f"study {name!r}: {told}")
+    refuse_another(before, about, f"study {name!r}", "name this one otherwise (--set name=NAME)")
     return study
 
 
@@ -123,7 +86,9 @@ def work(study, places, attempt, space=None, seed=0):
         counting = _queue(study, places)
         states = {trial.state for trial in counting.values()}
         if State.WAITING in states:
-            _run(study, study.ask(), attempt, space, seed)
+            with readable():
+                trial = study.ask()
+            _run(study, trial, attempt, space, seed)
         elif State.RUNNING in states:
             time.sleep(PAUSE)
         else:
@@ -133,7 +98,7 @@ def work(study, places, attempt, space=None, seed=0):
 def counted(study):
     """The trial that counts of each place: the first that is alive or failed for good, else the last one."""
     counting = {}
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials_of(study):
         place = trial.user_attrs.get("place")
         if place is None or trial.user_attrs.get("double"):
             continue
@@ -147,7 +112,7 @@ def why_failed(study, trial):
     """Why a place has no result and will not be tried again; None where it has one, or is still to be tried."""
     if trial.state in ALIVE or "why" in trial.user_attrs:
         return trial.user_attrs.get("why")
-    failed = study.get_trials(deepcopy=False, states=(State.FAIL,))
+    failed = trials_of(study, states=(State.FAIL,))
     ended = [it.user_attrs for it in failed if it.user_attrs.get("place") == trial.user_attrs["place"]]
     deaths = sum(not it.get("double") and not it.get("stopped") for it in ended)
     return f"its process died {deaths} times" if deaths >= DEATHS else None
@@ -160,7 +125,7 @@ def report(trial, rows):
         trial: that `work` gave to an attempt.
         rows: of history.csv, so far.
     """
-    known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    known = trials_of(trial.study)[trial.number].intermediate_values
     for epoch, row in enumerate(rows, start=1):
         if epoch not in known:
             trial.report(row["val_accuracy"], epoch)
@@ -168,34 +133,10 @@ def report(trial, rows):
         raise Pruned
 
 
-def _made(url, arguments):
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
-        except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            if attempt == ATTEMPTS:
-                raise error if isinstance(error, sqlalchemy.exc.DBAPIError) else error.__cause__ from None
-            time.sleep(attempt / 5)
-
-
-def _one_writer_at_a_time(engine):
-    """SQLite has no locks of rows: without this two processes can read that a trial waits, and both take it up."""
-
-    @sqlalchemy.event.listens_for(engine, "connect")
-    def connect(connection, _):
-        connection.isolation_level = None  # Python's sqlite3 would begin transactions later, and not for reading
-
-    @sqlalchemy.event.listens_for(engine, "begin")
-    def begin(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()  # what was opened before that
-
-
 def _fail_the_dead(study, seen):
     """End the trials that have shown no sign of life for some time, by the clock of this process alone."""
     now = time.monotonic()
-    for trial in study.get_trials(deepcopy=False, states=(State.RUNNING,)):
+    for trial in trials_of(study, states=(State.RUNNING,)):
         since = seen.setdefault((trial.number, trial.user_attrs.get("beat")), now)
         if now - since > GRACE:
             _end(study, trial.number, State.FAIL)
@@ -204,6 +145,8 @@ def _fail_the_dead(study, seen):
 def _queue(study, places):
     """Queue the places that nobody has, with what was tried there before; gives what counts of each place."""
     counting = counted(study)
+    if max(counting, default=0) >= len(places):
+        raise unreadable(f"found the place {max(counting):,} of {len(places):,}")
     for place, parameters in enumerate(places):
         trial = counting.get(place)
         if trial is None or (trial.state not in ALIVE and why_failed(study, trial) is None):
@@ -246,7 +189,7 @@ def _end(study, trial, state, value=None, **marks):
 def _drawn_again(study, trial, space, seed):
     """Draw what is tried; where that is no news, leave the place to a setting that is."""
     _draw(study, trial, space, seed)
-    others = [it for it in study.get_trials(deepcopy=False, states=ALIVE) if it.number != trial.number]
+    others = [it for it in trials_of(study, states=ALIVE) if it.number != trial.number]
     tried = [it.params for it in others]
     if trial.params not in tried:
         return False

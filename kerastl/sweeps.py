@@ -3,13 +3,13 @@
 settings -> a study that all processes share (study.py) -> a run folder each -> the best, trained again on everything
 """
 
-import json
 import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerastl import strict
+from kerastl.database import looked_through, open_storage
 from kerastl.errors import KerastlError, UserError
 from kerastl.evaluate.plots import draw_sweep
 from kerastl.evaluate.verdict import headline
@@ -18,8 +18,10 @@ from kerastl.identity import IDENTITY, new_identity, relocated
 from kerastl.recipe import Recipe, as_begun, override, recipe
 from kerastl.resume import finished
 from kerastl.run import Run, train
+from kerastl.run_files import read_json
+from kerastl.shapes import AMOUNT, COUNT, SHARE, Maybe, Names
 from kerastl.space import Range, make_space
-from kerastl.study import Pruned, State, counted, join, open_storage, refuse_another, report, why_failed, work
+from kerastl.study import Pruned, State, counted, join, refuse_another, report, why_failed, work
 from kerastl.train.history import write_csv
 from kerastl.train.state import forget
 from kerastl.voice import speaking, tell
@@ -29,6 +31,16 @@ LONGEST = 60  # letters of a folder's name that tell what was tried in it
 WAIT = 60  # seconds for another process that begins the same sweep
 STATES = {State.COMPLETE: "complete", State.PRUNED: "pruned", State.FAIL: "failed"}
 JUDGED = ("val_accuracy", "val_low", "val_high", "val_loss", "epochs", "seconds", "run", "why")
+
+
+# What is known of a setting that was trained to its end.
+KNOWN = {
+    **dict.fromkeys(("val_accuracy", "val_low", "val_high"), SHARE),
+    **dict.fromkeys(("val_loss", "seconds"), AMOUNT),
+    "epochs": COUNT,
+    "run": str,
+    "phases": [{"epochs": COUNT, "best_epoch": Maybe(COUNT)}],
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ def sweep(spec, over, out, *, search=None, trials=None, storage=None, progress=N
         spec = as_begun(spec, folder)
         storage = open_storage(storage or f"sqlite:///{folder.resolve() / 'sweep.db'}")
         study = join(storage, name, about, _patience(spec) if search else None)
-        trials = work(study, space.places, attempt, space, spec.seed)
+        trials = looked_through(work(study, space.places, attempt, space, spec.seed), KNOWN)
         rows = _write(study, space, folder)
         best = _best(rows, folder)
         _draw(space, rows, folder / FIGURE)
@@ -114,7 +126,7 @@ def _begin(folder, about):
     refuse_links(folder)
     with locked(folder, wait=WAIT):
         if (folder / ABOUT).exists():
-            before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            before = read_json(folder / ABOUT, {"recipe": Names(object), "space": Names(object)})
             was, now = ({**it, "recipe": relocated(it["recipe"], folder)} for it in (before, about))
             refuse_another(was, now, folder, "name a new folder (--out)")
             return before
@@ -202,7 +214,7 @@ def _score(storage, name, about, spec, folder):
         trial.set_user_attr("run", f"{socket.gethostname()}:{made[0].folder}")
         return made[0].metrics["test"]["accuracy"]
 
-    [trial] = work(study, ({},), attempt)
+    [trial] = looked_through(work(study, ({},), attempt), {"run": str, "test": Names(object)})
     if trial.state is State.FAIL:
         raise KerastlError(f"{folder / 'winner'}: the winner could not be trained: {why_failed(study, trial)}")
     if not made and finished(folder / "winner"):

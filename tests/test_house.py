@@ -39,6 +39,7 @@ ROOMS = (
     "run",
     "seeds",
     "launch",
+    "database",
     "study",
     "sweeps",
     "startup",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kerastl.errors import RecipeError
-from kerastl.space import Range, make_space, parse_over, parse_search
+from kerastl.errors import BrokenRun, RecipeError
+from kerastl.space import Range, Space, make_space, parse_over, parse_search
 
 RATE, SIZE, DROPOUT = "phases.0.optimizer.learning_rate", "train.batch_size", "model.head.dropout"
 
@@ -67,3 +67,16 @@ def test_a_setting_that_was_not_tried_is_found(tiny):
     for seed in range(6):
         tried.append(space.untried(tried, seed))
     assert len({tuple(it.values()) for it in tried}) == 6
+
+
+@pytest.mark.parametrize("found", [{"x": '"c"'}, {"y": 5.0}, {"y": "1"}])
+def test_what_was_never_tried_is_not_a_setting(found):
+    space = Space({"x": ('"a"', '"b"'), "y": Range(0.0, 1.0)}, ({},))
+    with pytest.raises(BrokenRun, match=r"[xy]: found '.*' in the database of the sweep; expected"):
+        space.setting(found)
+
+
+def test_where_all_was_tried_nothing_is_drawn():
+    space = Space({"x": ('"a"',)}, ({},))
+    with pytest.raises(BrokenRun, match="settings that were not drawn from this space"):
+        space.untried([{"x": '"a"'}], 0)

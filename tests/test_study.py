@@ -1,15 +1,20 @@
 """One list of trials for several processes: each place is tried once, whatever happens to those who try it."""
 
+import contextlib
 import importlib
+import sqlite3
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from kerastl import study as shared
-from kerastl.errors import MissingExtra, TrainingFailed, UserError
+from kerastl.database import looked_through, open_storage
+from kerastl.errors import BrokenRun, MissingExtra, TrainingFailed, UserError
+from kerastl.shapes import Names
 from kerastl.space import Range, Space
-from kerastl.study import State, join, open_storage, report, why_failed, work
+from kerastl.study import State, join, report, why_failed, work
 
 GRID = Space({"x": tuple("012345")}, tuple({"x": x} for x in "012345"))
 
@@ -130,7 +135,7 @@ def test_a_search_draws_nothing_twice_and_the_same_again(database):
     space = Space({"x": Range(1, 4), "y": ('"a"', '"b"')}, ({},) * 8)
     drawn = [it.params for it in tried(entered(database), space)]
     assert len({tuple(it.items()) for it in drawn}) == 8
-    again = join(open_storage(database), "again", {})
+    again = join(open_storage(database), "again", {"recipe": {}})
     assert [it.params for it in tried(again, space)] == drawn
 
 
@@ -159,6 +164,46 @@ def test_a_database_that_is_none(url, error, told):
 
 def test_without_optuna_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "kerastl.study")
+    monkeypatch.delitem(sys.modules, "kerastl.database")
     with pytest.raises(MissingExtra, match=r'pip install "kerastl\[sweep\]"'):
-        importlib.import_module("kerastl.study")
+        importlib.import_module("kerastl.database")
+
+
+SPOILT = {
+    "a value that is no JSON": ("update trial_user_attributes set value_json = 'gASV'", "JSONDecodeError"),
+    "a place in letters": (
+        """update trial_user_attributes set value_json = '"x"' where key = 'place'""",
+        "trial 0: place: found 'x'; expected a whole number",
+    ),
+    "a place that is none": (
+        "update trial_user_attributes set value_json = '6' where key = 'place'",
+        "found the place 6 of 6",
+    ),
+    "a distribution of another class": (
+        """update trial_params set distribution_json = '{"name": "os.system", "attributes": {}}'""",
+        "Unknown distribution class: os.system",
+    ),
+    "a choice that is none": ("update trial_params set param_value = 99", "IndexError"),
+    "a state that is none": ("update trials set state = 'HUH'", "LookupError: 'HUH'"),
+    "about nothing": ("update study_user_attributes set value_json = 'null'", "study 'sweep': the whole: found None"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_database_of_a_stranger(database, name, tmp_path):
+    tried(entered(database))
+    spoil, told = SPOILT[name]
+    with contextlib.closing(sqlite3.connect(tmp_path / "sweep.db")) as file:
+        file.execute(spoil)
+        file.commit()
+    with pytest.raises(BrokenRun, match=rf"the database of the sweep cannot be read: .*{told}.*begin anew \(--out NEW"):
+        tried(entered(database))
+
+
+@pytest.mark.parametrize(
+    ("known", "value"), [({}, 0.5), ({"test": []}, 0.5), ({"test": {}}, None), ({"test": {}}, 2.0)]
+)
+def test_a_trial_of_a_stranger(known, value):
+    trial = SimpleNamespace(number=3, state=State.COMPLETE, user_attrs=known, value=value)
+    with pytest.raises(BrokenRun, match=r"trial 3: (test|value): "):
+        looked_through([trial], {"test": Names(object)})

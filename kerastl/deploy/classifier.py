@@ -28,6 +28,18 @@ FILES = (
 )
 MOST_SIDE = 4_096  # pixels: a batch of 64 such images has 3 GB
 MOST_CLASSES = 1_000_000  # each gets a name
+# What to do about a shape (batch, a, b, c) that is not that of images.
+OTHER_SHAPES = {
+    ". Its pictures are grey: begin it with three channels, as by Conv2D(1, 1)": lambda a, b, c: c == 1,
+    ". It takes the channels first: begin it with a layer that moves them, as Permute((3, 1, 2))": lambda a, b, c: (
+        a == 3
+    ),
+    ". Its size is open: fix it, as by keras.Model(image := keras.Input((224, 224, 3)), model(image))": lambda a, b, c: (
+        c == 3
+    ),
+}
+# By which activations a model ends that answers with shares, and with logits; of others the numbers are taken for logits as well.
+SHARES, LOGITS = ("sigmoid", "hard_sigmoid"), ("linear", "log_softmax")
 # Between 0 and 1, and summing to 1, as far as eight bits for each class tell.
 ROUNDED, SUMS = 0.01, 0.1
 
@@ -119,7 +131,8 @@ def as_classifier(model):
 def _classifier(path, kind, opened, labels):
     shape = opened.shape
     if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
-        raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3)")
+        remedy = next((told for told, holds in OTHER_SHAPES.items() if len(shape) == 4 and holds(*shape[1:])), "")
+        raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3){remedy}")
     place, columns = _answer(path, opened.outputs, labels and len(labels["classes"]))
     if max(shape[1:3]) > MOST_SIDE or columns > MOST_CLASSES:
         raise UserError(
@@ -129,7 +142,12 @@ def _classifier(path, kind, opened, labels):
     size = int(shape[1]), int(shape[2])
 
     def answer(images):
-        return np.asarray(opened.run(images)[place], np.float32)
+        found = np.asarray(opened.run(images)[place], np.float32).reshape(len(images), columns)
+        if np.isnan(found).any():
+            raise UserError(
+                f"{path}: answers with NaN, which is no number; expected weights of a training that did not diverge"
+            )
+        return found
 
     raw = _as_probabilities(path, answer, _ending(opened.model, place), columns, size)
     labels = labels or _numbered(max(columns, 2))
@@ -190,12 +208,15 @@ def _as_probabilities(path, answer, ending, columns, size):
         return answer
     found = answer(_some_pictures(size))
     shares = bool(((found >= -ROUNDED) & (found <= 1 + ROUNDED)).all())
-    if ending in ("sigmoid", "linear"):
-        shares = ending == "sigmoid"
+    shares = ending in SHARES if ending else shares
+    logits = "logits" if ending in (None, *LOGITS) else f"what {ending} gives, which is taken for logits"
     if columns == 1:
         if shares:
             return lambda images: _of_two(answer(images))
-        _say(path, "answers with one logit; it is shown as a probability by the sigmoid function")
+        _say(
+            path,
+            f"answers with {'one logit' if logits == 'logits' else logits}; it is shown as a probability by the sigmoid function",
+        )
         return lambda images: _of_two(1 / (1 + np.exp(-np.clip(answer(images), -80, 80))))
     if shares and (np.abs(found.sum(axis=1) - 1) < SUMS).all():
         return answer
@@ -205,7 +226,7 @@ def _as_probabilities(path, answer, ending, columns, size):
             "answers for each class by itself: its probabilities need not sum to 1, and several classes may be right",
         )
         return answer
-    _say(path, "answers with logits; they are shown as probabilities by softmax")
+    _say(path, f"answers with {logits}; they are shown as probabilities by softmax")
     return lambda images: softmax(answer(images), axis=1)
 
 

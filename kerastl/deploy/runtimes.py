@@ -1,6 +1,7 @@
 """The runtimes in which a file answers: Keras, SavedModel, ONNX, LiteRT. Pixels in, whatever it answers out."""
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,24 +42,36 @@ def open_keras(path):
 
 
 def of_keras(model, name):
-    if len(model.inputs) != 1:
-        raise UserError(f"{name}: has {len(model.inputs)} inputs; expected one, of images")
+    try:
+        inputs = model.inputs
+    except AttributeError:  # a Sequential that has seen no image, a class of somebody's own
+        inputs = None
+    if not inputs:
+        raise UserError(
+            f"{name}: has no inputs yet; expected a model that knows the shape of its images, as by keras.Input"
+        )
+    if len(inputs) != 1:
+        raise UserError(f"{name}: has {len(inputs)} inputs; expected one, of images")
 
     def run(images):
-        found = model.predict_on_batch(images)
-        return list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else [found]
+        return keras.tree.flatten(
+            model.predict_on_batch(images)
+        )  # in the order of `model.outputs`, also where they are a dict
 
     outputs = {
         f"{place}, {tensor.name}" if len(model.outputs) > 1 else tensor.name: _columns(tensor.shape)
         for place, tensor in enumerate(model.outputs)
     }
-    return Opened(run, tuple(model.input_shape), outputs, model)
+    return Opened(run, tuple(inputs[0].shape), outputs, model)
 
 
 def _columns(shape):
-    """Of a shape (n, columns); None of any other."""
-    shape = None if shape is None else tuple(shape)
-    return shape[1] if shape is not None and len(shape) == 2 and isinstance(shape[1], int) and shape[1] > 0 else None
+    """Of a shape (n, columns), or of one with sides of 1 more, as (n, columns, 1, 1); None of any other."""
+    sides = () if shape is None else tuple(shape)[1:]
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        return None
+    columns = max(sides)
+    return columns if math.prod(sides) == columns else None
 
 
 def open_saved_model(path):

@@ -132,10 +132,10 @@ def _function(model, layer):
 
 def _compile(model, maps_of):
     before, to_logits = _logits(model)
-    both = keras.Model(model.inputs, [maps_of, before])
-    shape = (None, *model.input_shape[1:])
+    both = _of_floats(keras.Model(model.inputs, [maps_of, before]))
+    shape, name = (None, *model.input_shape[1:]), model.name  # what is compiled must not hold the model
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int32)], autograph=False)
     def explain(images, classes):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)  # and with it all that comes of them, frozen layers or not
@@ -143,13 +143,26 @@ def _compile(model, maps_of):
             logits = to_logits(tf.cast(x, tf.float32))
             classes = tf.where(classes == PREDICTED, tf.argmax(logits, axis=1, output_type=tf.int32), classes)
             told = SCALE * tf.reduce_sum(tf.gather(logits, classes, batch_dims=1))
-        gradients = tf.cast(tape.gradient(told, maps), tf.float32)
+        if (gradients := tape.gradient(told, maps)) is None:
+            raise UserError(
+                f"{name}: no gradient leads from its answers to these maps; expected layers of floating-point numbers"
+            )
+        gradients = tf.cast(gradients, tf.float32)
         weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * tf.cast(maps, tf.float32), axis=3, keepdims=True))
         heat = tf.image.resize(heat, tf.shape(images)[1:3])[..., 0]
         return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
 
     return explain
+
+
+def _of_floats(model):
+    """The same layers from pixels that are floating-point numbers: through whole ones no gradient comes."""
+    [image] = model.inputs
+    if keras.backend.is_float_dtype(image.dtype):
+        return model
+    pixels = keras.Input(image.shape[1:])
+    return keras.Model(pixels, model._run_through_graph(pixels, operation_fn=lambda layer: layer))
 
 
 def _logits(model):

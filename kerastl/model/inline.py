@@ -4,7 +4,7 @@ import keras
 
 from kerastl.model.cut import cuts
 
-CLASSES = ("softmax", "sigmoid")  # activations that end a classifier
+CLASSES = ("softmax", "sigmoid", "hard_sigmoid", "log_softmax")  # activations that end a classifier
 
 
 def inlined(model):
@@ -41,7 +41,7 @@ def inlined(model):
 
 
 def without_classes(model):
-    """A model cut before its head, where it ends in probabilities of classes.
+    """A model cut before its head, where it ends in classes: in their probabilities, or in the logits of a dense layer.
 
     Args:
         model: a flat `keras.Model` with one input and one output.
@@ -89,11 +89,11 @@ def _is_input(layer):
 
 
 def _ends_in_classes(layers):
-    """Whether the last layer but those that only reshape gives probabilities."""
+    """Whether the last layer but those that only reshape gives probabilities, or is a dense one that gives logits."""
     last = next((it for it in reversed(layers) if not isinstance(it, SHAPES)), None)
-    return (
-        isinstance(last, keras.layers.Softmax) or getattr(getattr(last, "activation", None), "__name__", "") in CLASSES
-    )
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    logits = isinstance(last, keras.layers.Dense) and activation == "linear"
+    return isinstance(last, keras.layers.Softmax) or activation in CLASSES or logits
 
 
 SHAPES = keras.layers.Reshape, keras.layers.Flatten, keras.layers.Dropout

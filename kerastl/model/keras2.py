@@ -14,6 +14,17 @@ NO_MORE = {
     "SeparableConv2D": SEPARABLE,
     "BatchNormalization": {"renorm": False, "fused": ANY, "virtual_batch_size": None, "adjustment": None},
 }
+# Operations that stand in the graph as layers, which Keras 3 knows no more.
+OF_KERAS2 = r"found (TFOpLambda|SlicingOpLambda|ClassMethod|InstanceProperty|TensorFlowOpLayer)\b"
+# Those of `preprocess_input` and its likes, with a number: scale and offset of the Rescaling that is the same.
+ARITHMETIC = {
+    "math.truediv": lambda number: (1 / number, 0.0),
+    "math.divide": lambda number: (1 / number, 0.0),
+    "math.multiply": lambda number: (number, 0.0),
+    "math.subtract": lambda number: (1.0, -number),
+    "math.add": lambda number: (1.0, number),
+    "__operators__.add": lambda number: (1.0, number),
+}
 REMEDY = (
     "it was saved by Keras 2: where that can open it (pip install tf_keras; tf_keras.models.load_model), model.export(FOLDER) writes a "
     "SavedModel, with which kerastl answers"
@@ -26,7 +37,7 @@ def is_keras2(version):
 
 
 def as_keras3(config):
-    """The config of a model without the settings of `NO_MORE`.
+    """The config of a model without the settings of `NO_MORE`, and with layers for the operations of `ARITHMETIC`.
 
     Args:
         config: what JSON gave.
@@ -39,7 +50,7 @@ def as_keras3(config):
         return [as_keras3(item) for item in config]
     if not isinstance(config, dict):
         return config
-    made = {key: as_keras3(value) for key, value in config.items()}
+    made = _as_rescaling({key: as_keras3(value) for key, value in config.items()})
     no_more = NO_MORE.get(made["class_name"], {}) if isinstance(made.get("class_name"), str) else {}
     if no_more and isinstance(made.get("config"), dict):
         made["config"] = {
@@ -48,3 +59,18 @@ def as_keras3(config):
             if key not in no_more or (no_more[key] is not ANY and no_more[key] != value)
         }
     return made
+
+
+def _as_rescaling(layer):
+    """A layer's config; of an operation with a number, that of the Rescaling that does the same."""
+    match layer:
+        case {
+            "class_name": "TFOpLambda",
+            "config": {"name": str(name), "function": str(function)},
+            "inbound_nodes": [[str(source), int(node), int(place), {"y": int(number) | float(number), **more}]],
+        } if function in ARITHMETIC and set(more) <= {"name"} and (number or "div" not in function):
+            scale, offset = ARITHMETIC[function](number)
+            settings = {"name": name, "trainable": True, "dtype": "float32", "scale": scale, "offset": offset}
+            calls = [[[source, node, place, {}]]]
+            return {**layer, "class_name": "Rescaling", "config": settings, "inbound_nodes": calls}
+    return layer

@@ -155,8 +155,12 @@ def _file(spec):
         raise RecipeError(
             f"model.weights: {path} brings its own weights; found {spec.weights!r}, expected the key left out"
         )
+    if len(whole.outputs) != 1 and spec.features in (*POOLED, "predictions"):
+        raise RecipeError(
+            f"model.backbone: {path} has {len(whole.outputs)} outputs; expected one, or the layer to take: --set model.features=LAYER"
+        )
     try:
-        whole = inlined(whole)
+        whole = inlined(_of_one_tensor(whole))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise RecipeError(
             f"model.backbone: {path}: its graph of layers cannot be followed ({brief(error)}); expected a functional or sequential model"
@@ -165,12 +169,21 @@ def _file(spec):
         whole, ends_at = without_classes(whole)
         if ends_at:
             warnings.warn(
-                f"model.backbone: {path} ends in probabilities of classes, which are cut off: the features are those of {ends_at!r}. "
+                f"model.backbone: {path} ends in classes, which are cut off: the features are those of {ends_at!r}. "
                 'To keep them: model.features = "predictions"',
                 KerastlWarning,
                 stacklevel=2,
             )
     return Pretrained(_cut(whole, spec), "none")
+
+
+def _of_one_tensor(model):
+    """The same graph, where its input or its output stands alone in a list or a dict."""
+    if isinstance(model, keras.Sequential):
+        return model
+    gives = model.outputs[0] if len(model.outputs) == 1 else model.outputs
+    alone = model.input is model.inputs[0] and (model.output is gives or gives is model.outputs)
+    return model if alone else keras.Model(model.inputs[0], gives, name=model.name)
 
 
 def _cut(whole, spec):

@@ -21,7 +21,7 @@ import keras
 from kerastl.errors import KerastlError, MissingWeights, UntrustedFile, UserError, brief
 from kerastl.model.allowed import check_config
 from kerastl.model.archive import contents, pieces
-from kerastl.model.keras2 import REMEDY, as_keras3, is_keras2
+from kerastl.model.keras2 import OF_KERAS2, REMEDY, as_keras3, is_keras2
 from kerastl.model.sizes import sizes_of
 from kerastl.model.stored import EXPANSION, SLACK, count_stored, read_text
 from kerastl.text import printable
@@ -90,11 +90,10 @@ def load_untrusted(path, side=SIDE):
             raise UntrustedFile(f"{path}: found weights without a model; expected a model saved whole (model.save)")
         config = _parse(found.text, path)
         config = as_keras3(config) if found.keras2 else config
-        check_config(config, f"{path}: its config")
+        with _remedied(found.keras2 and OF_KERAS2):
+            check_config(config, f"{path}: its config")
         with _remedied(found.keras2):
-            _check_sizes(
-                copy.deepcopy(config), path, side, found.stored
-            )  # Keras takes out of a config what it has read
+            _check_sizes(copy.deepcopy(config), path, side, found.stored)  # Keras takes out of it what it has read
         if found.keras2:
             with h5py.File(found.model, "r+") as file:
                 file.attrs["model_config"] = json.dumps(config)
@@ -110,11 +109,11 @@ def load_untrusted(path, side=SIDE):
 
 @contextmanager
 def _remedied(keras2):
-    """What is said of a file of Keras 2 that cannot be read ends with what can be done."""
+    """What is said of a file of Keras 2 that cannot be read (True, or a pattern of what is said) ends with what can be done."""
     try:
         yield
     except UntrustedFile as error:
-        if not keras2:
+        if not keras2 or (keras2 is not True and not re.search(keras2, str(error))):
             raise
         raise UntrustedFile(f"{error}; {REMEDY}") from None
 

@@ -187,6 +187,9 @@ ENDINGS = {
     ),
     "one sigmoid": (lambda: small_model(dense(1, "sigmoid")), None, True),
     "one logit": (lambda: small_model(dense(1)), "one logit", True),
+    "logarithms": (lambda: small_model(dense(2, "log_softmax")), "answers with logits", True),
+    "another activation": (lambda: small_model(dense(2, "softsign")), "what softsign gives", True),
+    "sides of 1": (lambda: small_model(dense(2, "softmax"), keras.layers.Reshape((1, 1, 2))), None, True),
 }
 
 
@@ -202,6 +205,49 @@ def test_every_ending_is_shown_as_probabilities(name):
     assert found.shape == (5, 2) and found.min() >= 0 and found.max() <= 1
     assert found.argmax(axis=1).tolist() == [0, 1, 0, 1, 1]
     assert not sums or np.allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def of_a_dict():
+    """The order of a dict is not that of its outputs."""
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    features = keras.layers.GlobalAveragePooling2D()(image)
+    return keras.Model({"image": image}, {"z": features, "a": dense(2, "softmax")(features)})
+
+
+def test_of_a_dict_the_output_that_the_labels_name(tmp_path):
+    of_a_dict().save(tmp_path / "model.keras")
+    (tmp_path / "labels.json").write_text('{"classes": ["bright", "dark"]}')
+    assert open_model(tmp_path / "model.keras").answer(PIXELS).argmax(axis=1).tolist() == [0, 1, 0, 1, 1]
+
+
+def without_numbers():
+    model = small_model(dense(2, "softmax"))
+    model.layers[-1].set_weights([np.full((3, 2), np.nan), np.zeros(2)])
+    return model
+
+
+# What cannot answer: how it is made, and what is said.
+REFUSED = {
+    "NaN": (without_numbers, "answers with NaN, which is no number"),
+    "no inputs yet": (lambda: keras.Sequential([keras.layers.Flatten(), dense(2)]), "has no inputs yet"),
+    "grey": (lambda: of_shape((SIDE, SIDE, 1)), r"\(None, 8, 8, 1\); .* Its pictures are grey"),
+    "channels first": (lambda: of_shape((3, SIDE, SIDE)), r"\(None, 3, 8, 8\); .* It takes the channels first"),
+    "an open size": (lambda: of_shape((None, None, 3)), "Its size is open: fix it"),
+    "no image": (lambda: of_shape((4,)), r"takes inputs of shape \(None, 4\); expected images"),
+}
+
+
+def of_shape(shape):
+    image = keras.Input(shape)
+    pooled = keras.layers.GlobalAveragePooling2D()(image) if len(shape) == 3 else image
+    return keras.Model(image, keras.layers.Dense(2)(pooled))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_answer_says_why(name):
+    build, told = REFUSED[name]
+    with pytest.raises(UserError, match=told):
+        as_classifier(build()).answer(PIXELS)
 
 
 def test_two_outputs_of_a_keras_model():

@@ -1,5 +1,7 @@
 """Models as tutorials leave them, as backbones: networks within networks, Sequentials, and some that end in their classes."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -77,7 +79,7 @@ def test_a_flat_graph_answers_alike(name):
     assert inlined(flat) is flat
 
 
-CUT = {"of_the_guide": "out", "in_a_sequential": "out", "nested_twice": None, "names_alike": "second_out"}
+CUT = ("of_the_guide", "in_a_sequential", "nested_twice", "names_alike")  # nested_twice ends in logits
 
 
 @pytest.mark.parametrize("name", CUT)
@@ -85,15 +87,40 @@ def test_classes_are_cut_off_and_that_is_said(name, tmp_path):
     path = tmp_path / "mine.keras"
     MODELS[name]().save(path)
     spec = ModelSpec(backbone=str(path), image_size=SIDE)
-    if CUT[name] is None:  # logits are numbers like others
-        assert pretrained(spec).model.output_shape == (None, 3)
-        return
-    with pytest.warns(KerastlWarning, match="ends in probabilities of classes, which are cut off") as told:
+    with pytest.warns(KerastlWarning, match="ends in classes, which are cut off") as told:
         found = pretrained(spec).model
-    assert found.output_shape == (None, SIDE - 2, SIDE - 2, 4)
+    pooled = 2 if name == "nested_twice" else 1
+    assert found.output_shape == (None, (SIDE - 2) // pooled, (SIDE - 2) // pooled, 4)
     assert f"those of '{found.layers[-1].name}'" in str(told[0].message)
     kept = pretrained(ModelSpec(backbone=str(path), image_size=SIDE, features="predictions")).model
     assert len(kept.output_shape) == 2
+
+
+def of_a_dict():
+    start = keras.Input((SIDE, SIDE, 3), name="pixels")
+    return keras.Model({"pixels": start}, {"maps": body()(start)})
+
+
+def with_two_outputs():
+    start = image()
+    maps = body()(start)
+    return keras.Model(start, {"maps": maps, "classes": L.Dense(2, "softmax")(L.GlobalAveragePooling2D()(maps))})
+
+
+def test_tensors_in_a_dict(tmp_path):
+    of_a_dict().save(tmp_path / "mine.keras")
+    spec = ModelSpec(backbone=str(tmp_path / "mine.keras"), image_size=SIDE)
+    assert pretrained(spec).model.output_shape == (None, SIDE - 2, SIDE - 2, 4)
+
+
+def test_of_several_outputs_one_is_named(tmp_path):
+    with_two_outputs().save(tmp_path / "mine.keras")
+    spec = ModelSpec(backbone=str(tmp_path / "mine.keras"), image_size=SIDE)
+    with pytest.raises(
+        UserError, match=r"has 2 outputs; expected one, or the layer to take: --set model.features=LAYER"
+    ):
+        pretrained(spec)
+    assert pretrained(replace(spec, features="again")).model.output_shape == (None, SIDE - 2, SIDE - 2, 4)
 
 
 def test_without_a_feature_map_it_ends_before_the_last_dense_layer():

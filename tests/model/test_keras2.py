@@ -63,6 +63,55 @@ def test_other_values_are_refused_with_what_to_do(saved, changes):
     assert REMEDY in str(told.value)
 
 
+# What TensorFlow's own tutorials leave in the graph: tf.keras.applications.mobilenet_v2.preprocess_input, and arithmetic.
+OPERATIONS = (
+    ("math.truediv", 127.5),
+    ("math.subtract", 1.0),
+    ("math.multiply", 3),
+    ("__operators__.add", 0.5),
+)
+
+
+def written_with(operations, tmp_path):
+    """A file of Keras 2 with operations before its layer, each a layer of the kind TFOpLambda."""
+    image = x = keras.Input((8, 8, 3), name="image")
+    for place in range(len(operations)):
+        x = L.Rescaling(1.0, name=f"operation_{place}")(x)
+    model = keras.Model(image, L.Dense(2, name="dense")(L.GlobalAveragePooling2D(name="pool")(x)))
+    path = tmp_path / "operations.h5"
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "Rescaling":
+                function, number = operations[int(layer["name"][-1])]
+                source = layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0]
+                layer["class_name"] = "TFOpLambda"
+                layer["config"] = {"name": layer["name"], "trainable": True, "dtype": "float32", "function": function}
+                layer["inbound_nodes"] = [[source, 0, 0, {"y": number, "name": None}]]
+            elif layer["inbound_nodes"]:
+                source = layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0]
+                layer["inbound_nodes"] = [[[source, 0, 0, {}]]]
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.15.0"
+    return path, model
+
+
+def test_arithmetic_with_pixels_becomes_a_layer(tmp_path):
+    path, model = written_with(OPERATIONS, tmp_path)
+    pixels = np.random.default_rng(0).random((2, 8, 8, 3)).astype("float32") * 255
+    expected = model.predict(((pixels / 127.5 - 1) * 3) + 0.5, verbose=0)
+    np.testing.assert_allclose(load_untrusted(path).predict(pixels, verbose=0), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "operation", [("math.truediv", 0), ("math.truediv", "tf"), ("nn.relu", 1.0), ("math.add", [1, 2])]
+)
+def test_other_operations_are_refused_with_what_to_do(operation, tmp_path):
+    path, _ = written_with([operation], tmp_path)
+    with pytest.raises(UserError, match=r"found TFOpLambda.*model.export\(FOLDER\)"):
+        load_untrusted(path)
+
+
 def test_of_keras_3_nothing_is_left_out(saved):
     path, _ = saved(version="3.15.0")
     with pytest.raises(UserError) as told:
