@@ -1,12 +1,17 @@
-"""Keras as kerastl needs it: on TensorFlow, in float32, channels last, whatever keras.json or the environment say."""
+"""Keras as kerastl needs it: on TensorFlow, in float32, channels last, whatever keras.json or the environment say.
 
+And matplotlib, which Keras imports, without the settings of the folder one stands in.
+"""
+
+import contextlib
+import importlib.util
 import json
 import os
 import sys
 import warnings
 from pathlib import Path
 
-from kerastl.errors import KerastlWarning, UserError
+from kerastl.errors import KerastlWarning, UserError, brief
 
 # What Keras takes from keras.json, and the values that kerastl works with.
 NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
@@ -31,17 +36,36 @@ def prepare_keras():
     """Choose Keras' backend, if Keras is not imported yet; an empty KERAS_HOME means that there is none.
 
     Raises:
-        UserError: keras.json cannot be read.
+        UserError: keras.json cannot be read, or matplotlib cannot be started.
     """
     if not os.environ.get("KERAS_HOME", "-").strip():
         del os.environ["KERAS_HOME"]
     if "keras" in sys.modules:
         return
+    prepare_matplotlib()
     asked = {"keras.json": _configured().get("backend"), "KERAS_BACKEND": os.environ.get("KERAS_BACKEND")}
     os.environ["KERAS_BACKEND"] = NEEDED["backend"]
     for source, backend in asked.items():
         if backend and backend != NEEDED["backend"]:
             _warn("backend", backend, source)
+
+
+def prepare_matplotlib():
+    """Import matplotlib as if one stood in its own folder: a `matplotlibrc` in the working folder belongs to somebody else.
+
+    Raises:
+        UserError: MPLBACKEND or MATPLOTLIBRC hold what it does not know.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):  # the user's folder is gone
+            stack.enter_context(contextlib.chdir(Path(importlib.util.find_spec("matplotlib").origin).parent))
+        try:
+            importlib.import_module("matplotlib")
+        except (ValueError, OSError) as error:
+            told = f"matplotlib cannot be started ({brief(error)}); correct MPLBACKEND and MATPLOTLIBRC, or unset them"
+            raise UserError(told) from None
 
 
 def correct_keras():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -92,3 +93,33 @@ def test_an_empty_keras_home_is_none(empty, monkeypatch, tmp_path):
     assert keras_home() == tmp_path / ".keras"
     prepare_keras()
     assert "KERAS_HOME" not in os.environ
+
+
+STRANGE = {
+    "letters that are none": (b"backend: \xff\xfe", {}, ""),
+    "a backend that is none": (b"backend: nonsense", {}, ""),
+    "a program of somebody's": (b"text.usetex: True", {}, ""),
+    "MPLBACKEND": (b"", {"MPLBACKEND": "nonsense"}, "matplotlib cannot be started"),
+    "MATPLOTLIBRC": (b"", {"MATPLOTLIBRC": "{folder}/bad"}, "matplotlib cannot be started"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_matplotlib_takes_no_settings_of_the_folder(name, tmp_path):
+    """Keras imports matplotlib.pyplot: it is imported before, from its own folder."""
+    there, environment, told = STRANGE[name]
+    (tmp_path / "matplotlibrc").write_bytes(there)
+    (tmp_path / "bad").write_bytes(b"backend: \xff")
+    environment = {key: value.format(folder=tmp_path) for key, value in environment.items()}
+    lines = (
+        "from kerastl.keras_settings import prepare_keras; prepare_keras(); "
+        "import matplotlib.pyplot as p; print(p.rcParams['text.usetex'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", lines],
+        cwd=tmp_path,
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert told in done.stderr if told else done.stdout == "False\n", done.stderr

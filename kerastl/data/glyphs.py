@@ -6,9 +6,9 @@ download-free stand-in for ImageNet: something to pretrain on whose features are
 """
 
 import string
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -35,7 +35,7 @@ def load_glyphs(seed=0):
         A `Source` of 52 x 400 uint8 images of shape (8, 8, 3), all in one split.
     """
     random = np.random.default_rng(seed)
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    folder = Path(find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
     fonts = [ImageFont.truetype(str(folder / name), size=48) for name in FONTS]
     drawn = [
         _draw(letter, fonts[place % len(fonts)], random)

@@ -6,37 +6,22 @@ may be called 猫, which the font that comes with matplotlib cannot write.
 
 import contextlib
 import functools
-import importlib.util
 import unicodedata
 import warnings
-from pathlib import Path
 
-from kerastl.errors import KerastlWarning, UserError, brief
+from kerastl.errors import KerastlWarning
 from kerastl.files import whole
+from kerastl.keras_settings import prepare_matplotlib
 from kerastl.text import printable
 
+prepare_matplotlib()
 
-@contextlib.contextmanager
-def _elsewhere():
-    """Stand in matplotlib's own folder, so that no matplotlibrc is found where the user stands."""
-    try:
-        with contextlib.chdir(Path(importlib.util.find_spec("matplotlib").origin).parent):
-            yield
-    except FileNotFoundError:  # the user's folder is gone
-        yield
-
-
-try:
-    with _elsewhere():
-        import matplotlib
-        from matplotlib.figure import Figure
-        from matplotlib.font_manager import findSystemFonts, fontManager
-        from matplotlib.ft2font import FT2Font
-        from matplotlib.text import Text
-        from matplotlib.ticker import FixedFormatter
-except (ValueError, OSError) as error:  # MPLBACKEND or MATPLOTLIBRC hold what it does not know
-    told = f"matplotlib cannot be started ({brief(error)}); correct MPLBACKEND and MATPLOTLIBRC, or unset them"
-    raise UserError(told) from None
+import matplotlib  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.font_manager import findSystemFonts, fontManager  # noqa: E402
+from matplotlib.ft2font import FT2Font  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
+from matplotlib.ticker import FixedFormatter  # noqa: E402
 
 __all__ = ["Figure", "Text", "drawn", "fonts_for", "matplotlib", "save", "style"]
 OWN_FONT = "DejaVu Sans"
