@@ -162,7 +162,7 @@ def _file(spec):
     whole = _flat(whole, spec)
     if spec.features in POOLED:
         whole, ends_at, what = without_classes(whole)
-        if what and not ends_at:
+        if what == "probabilities" and not ends_at:
             raise RecipeError(
                 f"model.backbone: {path} ends in {what} of classes and has no features before them; "
                 'expected some. To take what it ends in: model.features = "predictions"'
