@@ -3,6 +3,8 @@
 import re
 
 PLUMBING = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:.*")  # where in TensorFlow's graph an error came up
+PLUMBING_LINES = ("Graph execution error", "Detected at node", "File ", "Stack trace for op")
+CAUSE = "Exception encountered: "  # Keras quotes a whole config, and then says what is wrong with it
 
 
 class KerastlError(Exception):
@@ -67,7 +69,9 @@ class KerastlWarning(UserWarning):
 
 def brief(error):
     """Another library's error in one line, for the middle of a message of ours."""
-    lines = [line.strip() for line in PLUMBING.sub("", str(error)).splitlines() if line.strip()]
+    text = PLUMBING.sub("", str(error)).rpartition(CAUSE)[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(PLUMBING_LINES)] or lines
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 

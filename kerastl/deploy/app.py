@@ -111,13 +111,16 @@ def show_answers(classifier, lock, pictures):
     for number, answer in enumerate(answers):
         with st.container(border=True):
             show_answer(answer, classifier.size, number)
-    table = gallery.table([answer.said for answer in answers], classifier.class_names)
+    table = gallery.table([answer.said for answer in answers if not answer.said.error], classifier.class_names)
     st.download_button("Download all probabilities (CSV)", table, "probabilities.csv", "text/csv", on_click="ignore")
 
 
 def show_answer(answer, size, number):
     """One picture: what it is, how sure that is, and where that was seen."""
     said = answer.said
+    if said.error:
+        st.error(plain(f"{said.file}: {said.error}"))
+        return
     st.subheader(plain(f"{said.classes[0]}, {100 * said.probabilities[0]:.1f}%"), anchor=False)
     bars, pictures = st.columns([2, 5], gap="medium")
     with bars:
@@ -143,7 +146,7 @@ def show_pictures(answer, size):
     middle = "the middle square" if height == width else "the middle"
     seen.image(small, caption=f"As the network sees it: {middle}, at {width} x {height} pixels", width="stretch")
     if answer.heat is None:
-        looked.info("Where the evidence lies (Grad-CAM) can be shown for Keras models only.")
+        looked.info("Where the evidence lies (Grad-CAM) can be shown for convolutional Keras models only.")
     else:
         told = plain(f"Where the evidence for {answer.said.classes[0]} lies (Grad-CAM)")
         looked.image(overlay(small, answer.heat), caption=told, width="stretch")

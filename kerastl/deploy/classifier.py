@@ -1,19 +1,24 @@
 """A model as it answers, whatever kind of file it came from: pixels in, probabilities out, with the names of the classes."""
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.special import softmax
 
+from kerastl.deploy.endings import ENDINGS, activation_of, ending_of, probabilities_of
 from kerastl.deploy.labels import LABELS, labels_inside, read_labels_file
-from kerastl.deploy.runtimes import RUNTIMES, SUFFIXES, is_saved_model, kind_of, of_keras
-from kerastl.errors import KerastlWarning, UserError, brief, shortened
+from kerastl.deploy.layouts import Layout, layout_of
+from kerastl.deploy.runtimes import RUNTIMES, SUFFIXES, is_saved_model, kind_of, of_keras, row_of
+from kerastl.errors import KerastlError, KerastlWarning, UserError, brief, shortened
 from kerastl.evaluate.calibration import with_temperature
+from kerastl.evaluate.gradcam import gradcam
 from kerastl.files import refuse_links
+from kerastl.model.inline import inlined
 from kerastl.run_folder import OF_LABELS
 from kerastl.shapes import problem
 
@@ -28,20 +33,6 @@ FILES = (
 )
 MOST_SIDE = 4_096  # pixels: a batch of 64 such images has 3 GB
 MOST_CLASSES = 1_000_000  # each gets a name
-# What to do about a shape (batch, a, b, c) that is not that of images.
-OTHER_SHAPES = {
-    ". Its pictures are grey: begin it with three channels, as by Conv2D(1, 1)": lambda a, b, c: c == 1,
-    ". It takes the channels first: begin it with a layer that moves them, as Permute((3, 1, 2))": lambda a, b, c: (
-        a == 3
-    ),
-    ". Its size is open: fix it, as by keras.Model(image := keras.Input((224, 224, 3)), model(image))": lambda a, b, c: (
-        c == 3
-    ),
-}
-# By which activations a model ends that answers with shares, and with logits; of others the numbers are taken for logits as well.
-SHARES, LOGITS = ("sigmoid", "hard_sigmoid"), ("linear", "log_softmax")
-# Between 0 and 1, and summing to 1, as far as eight bits for each class tell.
-ROUNDED, SUMS = 0.01, 0.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +49,8 @@ class Classifier:
         superclasses: for each class, the coarser class it belongs to, or None.
         temperature: what its probabilities are divided by, as logits; 1.0 where none was fitted.
         model: the `keras.Model`, where the file holds one; None otherwise.
+        place: of the output that answers, among those of the model.
+        layout: how the model takes its pictures.
     """
 
     path: Path
@@ -68,6 +61,27 @@ class Classifier:
     superclasses: tuple[str, ...] | None = None
     temperature: float = 1.0
     model: keras.Model | None = None
+    place: int = 0
+    layout: Layout | None = None
+
+    @cached_property
+    def graph(self):
+        """The model as one flat graph with one output, whose layers can be looked into; None where the file holds no `keras.Model`."""
+        return self.model and _flat(self.model, self.place)
+
+    def evidence(self, images, classes=None, layer=None):
+        """Where in images the model finds the evidence for a class: see `gradcam`.
+
+        Raises:
+            UserError: there is no looking into this model, or what `gradcam` refuses.
+        """
+        if self.model is None:
+            raise UserError(
+                f"{self.path}: a {self.kind} model, whose layers cannot be looked into; expected a run folder, or a .keras or .h5 file"
+            )
+        if self.layout and not self.layout.channels_last:
+            raise UserError(f"{self.path}: has its channels first; Grad-CAM expects maps with the channels last")
+        return gradcam(self.graph, self.layout.given(images) if self.layout else images, classes, layer)
 
     def answer(self, images, flip=False):
         """Probabilities, float32 of shape (n, classes), temperature applied.
@@ -129,115 +143,107 @@ def as_classifier(model):
 
 
 def _classifier(path, kind, opened, labels):
-    shape = opened.shape
-    if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
-        remedy = next((told for told, holds in OTHER_SHAPES.items() if len(shape) == 4 and holds(*shape[1:])), "")
-        raise UserError(f"{path}: takes inputs of shape {shape}; expected images, (batch, height, width, 3){remedy}")
-    place, columns = _answer(path, opened.outputs, labels and len(labels["classes"]))
-    if max(shape[1:3]) > MOST_SIDE or columns > MOST_CLASSES:
-        raise UserError(
-            f"{path}: takes images of {shape[2]} x {shape[1]} and knows {columns:,} classes; "
-            f"expected at most {MOST_SIDE:,} pixels a side and {MOST_CLASSES:,} classes"
-        )
-    size = int(shape[1]), int(shape[2])
+    layout = layout_of(opened.shape, path)
+    if max(layout.size) > MOST_SIDE:
+        raise UserError(f"{path}: takes images of {_by(layout.size)}; expected at most {MOST_SIDE:,} pixels a side")
+    outputs, run = opened.outputs, _told(opened.run, path)
+    if not all(isinstance(columns, int) for columns in outputs.values()):  # the file does not say, or it is no row
+        found = run(layout.given(_some_pictures(layout.size)[:1]))
+        outputs = dict(zip(outputs, map(row_of, found), strict=True))
+    place, columns = _answer(path, outputs, labels and len(labels["classes"]))
+    if columns > MOST_CLASSES:
+        raise UserError(f"{path}: knows {columns:,} classes; expected at most {MOST_CLASSES:,}")
 
     def answer(images):
-        found = np.asarray(opened.run(images)[place], np.float32).reshape(len(images), columns)
-        if np.isnan(found).any():
-            raise UserError(
-                f"{path}: answers with NaN, which is no number; expected weights of a training that did not diverge"
-            )
-        return found
+        return np.asarray(run(layout.given(images))[place], np.float32).reshape(len(images), columns)
 
-    raw = _as_probabilities(path, answer, _ending(opened.model, place), columns, size)
+    activation = activation_of(opened.model.outputs[place]) if opened.model else None
+    ending = ending_of(path, activation, columns, lambda: answer(_some_pictures(layout.size)))
+    for said in (*layout.said, ENDINGS[ending][0]):
+        if said:
+            _say(path, said)
     labels = labels or _numbered(max(columns, 2))
     superclasses = labels.get("superclasses")
     return Classifier(
         Path(path),
         kind,
-        raw,
-        size,
+        lambda images: probabilities_of(path, ending, answer(images)),
+        layout.size,
         tuple(labels["classes"]),
         tuple(superclasses) if superclasses else None,
         float(labels.get("temperature", 1.0)),
         opened.model,
+        place,
+        layout,
     )
+
+
+def _flat(model, place):
+    """A model without the models in it, from pixels in floating point to one of its outputs."""
+    if not isinstance(model, keras.Sequential) and not (
+        model.input is model.inputs[0] and model.output is model.outputs[0]
+    ):
+        model = keras.Model(
+            model.inputs[0], model.outputs[place], name=model.name
+        )  # of lists and tables, one tensor each
+    with contextlib.suppress(
+        ValueError, TypeError, NotImplementedError
+    ):  # a graph that cannot be followed stays as it is
+        model = inlined(model)
+    if "float" not in model.inputs[0].dtype:  # no gradient leads through whole numbers
+        pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32")
+        model = keras.Model(pixels, model._run_through_graph(pixels, operation_fn=lambda layer: layer), name=model.name)
+    return model
+
+
+def _told(run, path):
+    """What a runtime makes of pictures that a model cannot take after all, as one sentence."""
+
+    def tell(images):
+        try:
+            return run(images)
+        except (KerastlError, MemoryError):
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{path}: cannot answer to images of shape {np.shape(images)} ({brief(error)}); expected a model that can, on this machine"
+            ) from None
+
+    return tell
+
+
+def _by(size):
+    return f"{size[1]} x {size[0]}"
 
 
 def _answer(path, outputs, wanted):
     """The place of the output that tells the classes apart, and its columns; one column tells two classes apart."""
-    if len(outputs) == 1:
-        [columns] = outputs.values()
-        if columns is None:
-            raise UserError(f"{path}: its output is no row of numbers for each image; expected one for each class")
-        if wanted not in (None, columns) and (columns, wanted) != (1, 2):
-            raise UserError(
-                f"{path}: the labels name {wanted:,} classes, and {Path(path).name} has {columns:,}; they belong to two models"
-            )
-        return 0, columns
-    fit = [place for place, columns in enumerate(outputs.values()) if columns and columns == wanted]
-    if len(fit) != 1:
-        there = ", ".join(shortened([f"{name} ({columns or 'no row'})" for name, columns in outputs.items()]))
+    rows = {place: columns for place, columns in enumerate(outputs.values()) if isinstance(columns, int)}
+    told = ", ".join(shortened([f"{name} ({columns})" for name, columns in outputs.items()]))
+    if not rows:
         raise UserError(
-            f"{path}: has the outputs {there}; expected one, or a {LABELS} that names as many classes as one of them alone has columns"
+            f"{path}: its output is no row of numbers for each image, but {told}; expected a number for each class"
         )
-    return fit[0], wanted
-
-
-def _ending(model, place):
-    """By what a Keras model ends: the name of an activation, where it can be seen."""
-    last = model and model.outputs[place]._keras_history.operation
-    while isinstance(last, keras.Model):
-        last = last.outputs[0]._keras_history.operation
-    if isinstance(last, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(last, "activation", None), "__name__", None)
-
-
-def _as_probabilities(path, answer, ending, columns, size):
-    """What answers with a probability for each class, whatever the model ends by; what is no matter of course is said.
-
-    Args:
-        path: of the model, for what is said.
-        answer: from images to float32 of shape (n, columns).
-        ending: the name of the last activation, or None; then some pictures tell.
-        columns: of the answer; one tells two classes apart.
-        size: height and width of the images.
-    """
-    if columns > 1 and ending == "softmax":
-        return answer
-    found = answer(_some_pictures(size))
-    shares = bool(((found >= -ROUNDED) & (found <= 1 + ROUNDED)).all())
-    shares = ending in SHARES if ending else shares
-    logits = "logits" if ending in (None, *LOGITS) else f"what {ending} gives, which is taken for logits"
-    if columns == 1:
-        if shares:
-            return lambda images: _of_two(answer(images))
-        _say(
-            path,
-            f"answers with {'one logit' if logits == 'logits' else logits}; it is shown as a probability by the sigmoid function",
+    fit = [place for place, columns in rows.items() if wanted in (None, max(columns, 2))]
+    exact = [place for place in fit if rows[place] == wanted]
+    if len(fit) == 1 or len(exact) == 1:
+        place = (exact if len(exact) == 1 else fit)[0]
+        return place, rows[place]
+    if len(rows) == 1:
+        [columns] = rows.values()
+        raise UserError(
+            f"{path}: the labels name {wanted:,} classes, and {Path(path).name} has {max(columns, 2):,}; they belong to two models"
         )
-        return lambda images: _of_two(1 / (1 + np.exp(-np.clip(answer(images), -80, 80))))
-    if shares and (np.abs(found.sum(axis=1) - 1) < SUMS).all():
-        return answer
-    if shares:
-        _say(
-            path,
-            "answers for each class by itself: its probabilities need not sum to 1, and several classes may be right",
-        )
-        return answer
-    _say(path, f"answers with {logits}; they are shown as probabilities by softmax")
-    return lambda images: softmax(answer(images), axis=1)
+    raise UserError(
+        f"{path}: has the outputs {told}; expected one, or a {LABELS} that names as many classes as one of them alone has columns. "
+        "Otherwise save the model with that output alone"
+    )
 
 
 def _some_pictures(size):
     """Black, white, and noise of the same on every call."""
     noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     return np.concatenate([np.zeros_like(noise[:1]), np.full_like(noise[:1], 255), noise])
-
-
-def _of_two(of_the_second):
-    return np.concatenate([1 - of_the_second, of_the_second], axis=1)
 
 
 def _say(path, what):

@@ -12,10 +12,10 @@ import numpy as np
 
 from kerastl import strict
 from kerastl.deploy.classifier import as_classifier
-from kerastl.deploy.predict import Prediction, decoded
+from kerastl.deploy.predict import NO_NUMBERS, Prediction, decoded
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.drawing import Figure, drawn, save
-from kerastl.evaluate.gradcam import gradcam, overlay
+from kerastl.evaluate.gradcam import overlay
 from kerastl.evaluate.plots import OKABE_ITO, named
 from kerastl.evaluate.similar import Neighbour, open_lookalikes
 from kerastl.files import disk_told
@@ -83,14 +83,11 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
             if isinstance(run, str | os.PathLike) and (Path(run) / "recipe.toml").is_file():
                 check_apart(out, recipe(Path(run) / "recipe.toml").data)
     classifier = as_classifier(model)
-    if classifier.model is None:
-        raise UserError(
-            f"{classifier.path}: a {classifier.kind} model, whose layers cannot be looked into; expected a run folder, or a .keras "
-            "or .h5 file"
-        )
     if class_name is not None and class_name not in classifier.class_names:
         raise UserError(f"class: found {class_name!r}; {strict.suggest(class_name, classifier.class_names)}")
-    gradcam(classifier.model, np.zeros((0, *classifier.size, 3)), layer=layer)  # says now that there is no such layer
+    classifier.evidence(
+        np.zeros((0, *classifier.size, 3)), layer=layer
+    )  # says now that there is none, or no such layer
     lookalikes = _lookalikes(classifier, similar) if neighbours else None
     if out is not None:
         with disk_told(out):
@@ -107,7 +104,7 @@ def explain_stream(model, images, out=None, *, class_name=None, layer=None, simi
                 yield Explanation(file, error=error)
                 continue
             it = replace(next(explained), neighbours=tuple(next(similar_to, ())))
-            yield it if out is None else _drawn(it, Path(out), taken)
+            yield it if out is None or it.error else _drawn(it, Path(out), taken)
 
 
 def _lookalikes(classifier, run):
@@ -132,8 +129,11 @@ def _explained(classifier, sound, class_name, layer, top):
     probabilities = classifier.answer(pixels)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     asked = order[:, 0] if class_name is None else np.full(len(pixels), names.index(class_name))
-    heat = gradcam(classifier.model, pixels, asked, layer)
+    heat = classifier.evidence(pixels, asked, layer)
     for (file, image), row, best, label, warm in zip(sound, probabilities, order[:, :top], asked, heat, strict=True):
+        if not np.isfinite(row).all():
+            yield Explanation(file, error=NO_NUMBERS)
+            continue
         classes, shares = tuple(names[it] for it in best), tuple(row[best].tolist())
         yield Explanation(file, classes, shares, explained=names[label], pixels=image, heatmap=warm)
 

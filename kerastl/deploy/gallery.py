@@ -20,7 +20,6 @@ from kerastl.deploy.classifier import LABELS, holds_model
 from kerastl.deploy.predict import Prediction, predict
 from kerastl.deploy.uploads import MEGABYTES, MOST
 from kerastl.errors import BrokenImage, UserError
-from kerastl.evaluate.gradcam import explainable, gradcam
 from kerastl.files import refuse_links
 
 SUFFIXES = ("jpg", "jpeg", "png", "webp")
@@ -144,13 +143,15 @@ def answers(classifier, pictures):
     began = time.perf_counter()
     said = predict(classifier, pixels, top=None)
     took = 1e3 * (time.perf_counter() - began)
-    heats = gradcam(classifier.model, np.stack(pixels)) if can_explain(classifier) else [None] * len(said)
-    rows = zip(pictures, said, heats, strict=True)
+    rows = zip(pictures, said, _heats(classifier, pixels), strict=True)
     return [Answer(picture, replace(it, file=picture.name), heat) for picture, it, heat in rows], took
 
 
-def can_explain(classifier):
-    return classifier.model is not None and bool(explainable(classifier.model))
+def _heats(classifier, pixels):
+    try:
+        return classifier.evidence(np.stack(pixels))
+    except UserError:  # the page says that there are none
+        return [None] * len(pixels)
 
 
 def warm_up(classifier):

@@ -16,6 +16,7 @@ from kerastl.deploy.classifier import as_classifier
 from kerastl.errors import BrokenImage, UserError
 
 CHUNK = 8  # images that a thread decodes at once
+NO_NUMBERS = "the model's answer is no number (NaN): its weights are damaged, or its numbers too large for their type"
 ONE = (str, os.PathLike, bytes, Image.Image)
 
 
@@ -103,7 +104,9 @@ def predict_stream(model, images, *, top=5, batch=64, flip=False, class_names=No
         probabilities = classifier.answer(pixels, flip)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
         best = np.take_along_axis(probabilities, order, axis=1).tolist()
-        for (file, _, error), places, answers in zip(some, order, best, strict=False):
+        sound = np.isfinite(probabilities).all(axis=1)
+        for (file, _, error), places, answers, numbers in zip(some, order, best, sound, strict=False):
+            error = error or (None if numbers else NO_NUMBERS)
             yield Prediction(file, error=error) if error else Prediction(file, tuple(names[places]), tuple(answers))
 
 

@@ -1,7 +1,6 @@
 """The runtimes in which a file answers: Keras, SavedModel, ONNX, LiteRT. Pixels in, whatever it answers out."""
 
 import importlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,8 +14,9 @@ SIGNATURE = "serving_default"
 ONNX_TYPES = {
     f"tensor({name})": getattr(np, kind)
     for name, kind in {"float": "float32", "double": "float64"}.items()
-    | {name: name for name in ("float16", "uint8", "int8", "int16", "int32", "int64")}.items()
+    | {name: name for name in ("float16", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64")}.items()
 }
+PIXELS = {"bfloat16", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (16, 32, 64)), "uint8"}
 FEW_SHADES = 16  # of a quantised input: one that holds no larger numbers takes pixels that were divided before
 
 
@@ -27,7 +27,7 @@ class Opened:
     Args:
         run: from an image batch, as `Classifier.raw` takes it, to a list of arrays, one of each output.
         shape: of the input, with None where it is open.
-        outputs: from the name of each output to its number of columns, where it is a row of numbers for each image; else None.
+        outputs: from the name of each output to its number of columns, where it is a row of numbers for each image; else what it is.
         model: the `keras.Model`, or None.
     """
 
@@ -42,36 +42,50 @@ def open_keras(path):
 
 
 def of_keras(model, name):
-    try:
-        inputs = model.inputs
-    except AttributeError:  # a Sequential that has seen no image, a class of somebody's own
-        inputs = None
-    if not inputs:
-        raise UserError(
-            f"{name}: has no inputs yet; expected a model that knows the shape of its images, as by keras.Input"
-        )
-    if len(inputs) != 1:
-        raise UserError(f"{name}: has {len(inputs)} inputs; expected one, of images")
+    if len(model.inputs) != 1:
+        raise UserError(f"{name}: has {len(model.inputs)} inputs; expected one, of images")
+    named = () if isinstance(model, keras.Sequential) or not isinstance(model.input, dict) else tuple(model.input)
 
     def run(images):
-        return keras.tree.flatten(
-            model.predict_on_batch(images)
-        )  # in the order of `model.outputs`, also where they are a dict
+        found = model.predict_on_batch(dict.fromkeys(named, images) if named else images)
+        return keras.tree.flatten(found)  # in the order of `model.outputs`, whatever they are kept in
 
     outputs = {
-        f"{place}, {tensor.name}" if len(model.outputs) > 1 else tensor.name: _columns(tensor.shape)
+        f"{place}, {tensor.name}" if len(model.outputs) > 1 else tensor.name: columns_of(tensor.shape, tensor.dtype)
         for place, tensor in enumerate(model.outputs)
     }
-    return Opened(run, tuple(inputs[0].shape), outputs, model)
+    shape = tuple(model.inputs[0].shape)
+    return Opened(_in_pieces(run, shape), shape, outputs, model)
 
 
-def _columns(shape):
-    """Of a shape (n, columns), or of one with sides of 1 more, as (n, columns, 1, 1); None of any other."""
-    sides = () if shape is None else tuple(shape)[1:]
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        return None
-    columns = max(sides)
-    return columns if math.prod(sides) == columns else None
+def columns_of(shape, kind):
+    """The columns of an output that is a row of numbers for each image; of any other, what it is.
+
+    Args:
+        shape: batch first; sides of 1 are left aside.
+        kind: the name of its type.
+
+    Example:
+        >>> columns_of((None, 1, 1, 10), "float32"), columns_of((None,), "int64")
+        (10, 'int64 of shape (None,)')
+    """
+    sides = [side for side in shape[1:] if side != 1] if shape else None
+    numbers = "string" not in kind and "object" not in kind and kind != "bool"
+    alone = len(shape or ()) == 1 and "int" in kind  # the number of the class, and nothing else
+    if (
+        sides is None
+        or not numbers
+        or alone
+        or len(sides) > 1
+        or not all(isinstance(it, int) and it > 0 for it in sides)
+    ):
+        return kind if shape is None else f"{kind} of shape {tuple(shape)}"
+    return sides[0] if sides else 1
+
+
+def row_of(found):
+    """The same, of an answer to one image."""
+    return columns_of(np.shape(found), str(found.dtype)) if hasattr(found, "dtype") else f"a {type(found).__name__}"
 
 
 def open_saved_model(path):
@@ -80,7 +94,8 @@ def open_saved_model(path):
     names = sorted(loaded.signatures)
     if SIGNATURE not in names and len(names) != 1:
         raise UserError(
-            f"{path}: has the signatures {', '.join(shortened(names)) or 'none'}; expected one of the name {SIGNATURE}"
+            f"{path}: has the signatures {', '.join(shortened(names)) or 'none'}; expected one alone, or one of the name {SIGNATURE}. "
+            f"Save it with it: tf.saved_model.save(model, FOLDER, signatures={{{SIGNATURE!r}: function}})"
         )
     serve = loaded.signatures[SIGNATURE if SIGNATURE in names else names[0]]
     inputs = serve.structured_input_signature[1]
@@ -94,9 +109,14 @@ def open_saved_model(path):
         found = serve(**{name: tf.constant(_cast(images, dtype))})
         return [found[answer].numpy() for answer in answers]
 
-    shape = tuple(wanted.shape) if wanted.shape.rank is not None else ()
-    outputs = {answer: _columns(serve.structured_outputs[answer].shape) for answer in answers}
+    shape = _sides(wanted.shape) or ()
+    given = serve.structured_outputs
+    outputs = {answer: columns_of(_sides(given[answer].shape), given[answer].dtype.name) for answer in answers}
     return Opened(_in_pieces(run, shape), shape, outputs)
+
+
+def _sides(shape):
+    return None if shape.rank is None else tuple(shape)
 
 
 def open_onnx(path):
@@ -111,8 +131,15 @@ def open_onnx(path):
     def run(images):
         return session.run(None, {image.name: _cast(images, dtype)})
 
-    outputs = {it.name: _columns(it.shape) if it.type in ONNX_TYPES else None for it in session.get_outputs()}
+    outputs = {it.name: _of_onnx(it) for it in session.get_outputs()}
     return Opened(_in_pieces(run, shape), shape, outputs)
+
+
+def _of_onnx(output):
+    if output.type not in ONNX_TYPES:
+        return output.type
+    sides = [side if isinstance(side, int) else None for side in output.shape or ()]
+    return columns_of(sides or None, ONNX_TYPES[output.type].__name__)
 
 
 def open_litert(path):
@@ -131,7 +158,7 @@ def open_litert(path):
     interpreter.allocate_tensors()
 
     def run(images):
-        if len(images) != interpreter.get_input_details()[0]["shape"][0]:
+        if images.shape != tuple(interpreter.get_input_details()[0]["shape"]):
             interpreter.resize_tensor_input(image["index"], images.shape)
             interpreter.allocate_tensors()
         interpreter.set_tensor(image["index"], _cast(images, dtype, scale, zero))
@@ -140,15 +167,16 @@ def open_litert(path):
 
     # Of what the file fixes, the size of a batch is in its operations too.
     fixed = image["shape_signature"] if len(image["shape_signature"]) else image["shape"]
-    outputs = {it["name"]: _columns([int(side) for side in it["shape"]]) for it in answers}
-    shape = tuple(int(side) for side in image["shape"])
-    return Opened(_in_pieces(run, (int(fixed[0]) if fixed[0] > 0 else None, *shape[1:])), shape, outputs)
+    outputs = {it["name"]: columns_of([int(side) for side in it["shape"]], it["dtype"].__name__) for it in answers}
+    shape = tuple(int(side) if side > 0 else None for side in fixed)
+    return Opened(_in_pieces(run, shape), shape, outputs)
 
 
 def _pixels(path, dtype):
     """The type in which a model takes pixels from 0 to 255."""
-    if dtype not in (np.uint8, np.int16, np.int32, np.int64, np.float16, np.float32, np.float64):
-        told = getattr(dtype, "__name__", dtype)
+    told = getattr(dtype, "__name__", dtype)
+    if told not in PIXELS:
+        told = {"object": "strings, as of encoded images", "object_": "strings, as of encoded images"}.get(told, told)
         raise UserError(f"{path}: takes {told}; expected pixels from 0 to 255, as uint8 or floating-point numbers")
     return dtype
 

@@ -13,13 +13,14 @@ from PIL import Image
 from kerastl import strict
 from kerastl.errors import UserError
 from kerastl.evaluate.drawing import matplotlib
-from kerastl.model.cut import made_by, tensors
+from kerastl.model.cut import numbers_made_by, tensors
 from kerastl.model.graph import FEATURES, INPUT_LAYERS
 from kerastl.train.precision import ALWAYS_FLOAT32
 
 BATCH = 32
 COLOURS = matplotlib.colormaps["inferno"]  # even in brightness, and alike to all eyes
 PREDICTED = -1
+ENDS = ("Softmax", "LogSoftmax", "Sigmoid")  # operations that a graph may end in, as the layers of these names
 SCALE = 256.0  # float16 has no room for small gradients; the largest value becomes 1 in any case
 _compiled = weakref.WeakKeyDictionary()  # model -> layer -> its function, for as long as the model lives
 
@@ -60,7 +61,7 @@ def gradcam(model, images, classes=None, layer=None):
     """
     images = np.asarray(images)
     explain = _function(model, layer)
-    chosen = _chosen(classes, len(images), model.output_shape[-1])
+    chosen = _chosen(classes, len(images), max(2, _columns(model)))  # one column tells two classes apart
     heat = [
         explain(tf.cast(images[start : start + BATCH], tf.float32), chosen[start : start + BATCH]).numpy()
         for start in range(0, len(images), BATCH)
@@ -111,6 +112,10 @@ def _chosen(classes, n, count):
     return chosen
 
 
+def _columns(model):
+    return model.output_shape[-1] if len(model.output_shape) > 1 else 1
+
+
 def _function(model, layer):
     """From images and classes to heatmaps, made once for a model and a layer."""
     there = explainable(model)
@@ -132,20 +137,24 @@ def _function(model, layer):
 
 def _compile(model, maps_of):
     before, to_logits = _logits(model)
-    both = _of_floats(keras.Model(model.inputs, [maps_of, before]))
-    shape, name = (None, *model.input_shape[1:]), model.name  # what is compiled must not hold the model
+    both = keras.Model(model.inputs, [maps_of, before])
+    shape, columns, name = (None, *model.input_shape[1:]), _columns(model), model.name
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int32)], autograph=False)
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int32)])
     def explain(images, classes):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)  # and with it all that comes of them, frozen layers or not
             maps, x = both(images, training=False)
             logits = to_logits(tf.cast(x, tf.float32))
+            logits = tf.reshape(logits, (tf.shape(logits)[0], columns))
+            if logits.shape[1] == 1:  # what speaks for the second class speaks against the first
+                logits = tf.concat([-logits, logits], axis=1)
             classes = tf.where(classes == PREDICTED, tf.argmax(logits, axis=1, output_type=tf.int32), classes)
             told = SCALE * tf.reduce_sum(tf.gather(logits, classes, batch_dims=1))
-        if (gradients := tape.gradient(told, maps)) is None:
+        gradients = tape.gradient(told, maps)
+        if gradients is None:
             raise UserError(
-                f"{name}: no gradient leads from its answers to these maps; expected layers of floating-point numbers"
+                f"{name}: no gradient leads from its answer back to its maps; expected a model that ends in probabilities or logits"
             )
         gradients = tf.cast(gradients, tf.float32)
         weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
@@ -156,20 +165,11 @@ def _compile(model, maps_of):
     return explain
 
 
-def _of_floats(model):
-    """The same layers from pixels that are floating-point numbers: through whole ones no gradient comes."""
-    [image] = model.inputs
-    if keras.backend.is_float_dtype(image.dtype):
-        return model
-    pixels = keras.Input(image.shape[1:])
-    return keras.Model(pixels, model._run_through_graph(pixels, operation_fn=lambda layer: layer))
-
-
 def _logits(model):
     """The last tensor before the softmax that a layer gives, and what makes logits of it."""
-    last, reads = made_by(model.outputs[0])
+    last, reads, _ = numbers_made_by(model.outputs[0])
     if isinstance(last, keras.layers.Dense):  # its softmax is its own: the product is made here again
         return reads[0], lambda x: keras.ops.matmul(x, last.kernel) + (last.bias if last.use_bias else 0.0)
-    if isinstance(last, (keras.layers.Activation, keras.layers.Softmax)):
+    if isinstance(last, (keras.layers.Activation, keras.layers.Softmax)) or type(last).__name__ in ENDS:
         return reads[0], lambda x: x
     return model.outputs[0], lambda x: x

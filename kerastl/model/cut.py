@@ -88,6 +88,33 @@ def made_by(tensor):
     return layer, layer._inbound_nodes[call].input_tensors
 
 
+# What changes no number of an answer, only its shape or type.
+THROUGH = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Dropout, keras.layers.Identity)
+THROUGH_OPERATIONS = ("Cast", "Reshape", "Squeeze", "Identity")
+
+
+def numbers_made_by(tensor):
+    """As `made_by`, of the layer that gave a tensor its numbers: what reshapes, casts or drops after it is passed over.
+
+    Example:
+        >>> image = keras.Input((2,))
+        >>> dense = keras.layers.Dense(2, name="dense")
+        >>> numbers_made_by(keras.layers.Reshape((1, 2))(dense(image)))[0].name
+        'dense'
+    """
+    layer, reads = made_by(tensor)
+    while reads and _passes_on(layer):
+        tensor = reads[0]
+        layer, reads = made_by(tensor)
+    return layer, reads, tensor._keras_history.tensor_index
+
+
+def _passes_on(layer):
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    return isinstance(layer, THROUGH) or type(layer).__name__ in THROUGH_OPERATIONS
+
+
 def multiply_adds(layers):
     """Multiplications with weights in a forward pass of one image: what convolutions and dense layers cost.
 

@@ -1,17 +1,22 @@
 """One flat graph of what people save: a network within a network, a Sequential, one that ends in its classes."""
 
+from dataclasses import dataclass
+
 import keras
 
 from kerastl.model.cut import cuts
 
-CLASSES = ("softmax", "sigmoid", "hard_sigmoid", "log_softmax")  # activations that end a classifier
+# Activations that end a classifier -> what it ends in.
+PROBABILITIES = dict.fromkeys(("softmax", "sigmoid", "hard_sigmoid", "sparsemax", "log_softmax"), "probabilities")
+SHAPES = keras.layers.Reshape, keras.layers.Flatten, keras.layers.Dropout, keras.layers.Identity
 
 
-def inlined(model):
+def inlined(model, taken=()):
     """The same model with the layers of the models in it, instead of these models.
 
     Args:
         model: a `keras.Model` with a graph and one input; models in it have one as well.
+        taken: names that none of its layers may have.
 
     Returns:
         The model itself where it is a flat graph already; otherwise a new one, of copies of the layers with the same weights. A
@@ -27,12 +32,12 @@ def inlined(model):
         >>> [layer.name for layer in inlined(outer).layers[1:]]
         ['inner', 'outer']
     """
-    parts = model.layers if isinstance(model, keras.Sequential) else model.operations
-    if not isinstance(model, keras.Sequential) and all(_is_plain(part) for part in parts):
+    if not isinstance(model, keras.Sequential) and _is_flat(model) and not {it.name for it in model.layers} & {*taken}:
         return model
     copies = {}
-    image = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
-    flat = keras.Model(image, _again(model, image, "", copies), name=model.name)
+    first = model.inputs[0]
+    image = keras.Input(first.shape[1:], dtype=first.dtype, name=first.name if first.name not in taken else None)
+    flat = keras.Model(image, _again(model, image, "", _Copies(copies, frozenset(taken))), name=model.name)
     for layer, copy in copies.values():
         if getattr(layer, "weights", None):  # an operation has none
             copy.set_weights(layer.get_weights())
@@ -41,24 +46,34 @@ def inlined(model):
 
 
 def without_classes(model):
-    """A model cut before its head, where it ends in classes: in their probabilities, or in the logits of a dense layer.
+    """A model cut before its head, where it ends in classes: in probabilities, or in a dense layer that gives logits.
 
     Args:
         model: a flat `keras.Model` with one input and one output.
 
     Returns:
-        The model, or the part of it that ends at its last feature map (of a model without one, at what its last dense layer
-        reads), and the name of the layer it ends at; None where nothing was cut.
+        The model, or the part of it that ends at the last feature map before the layer that gives the classes (of a model without
+        one, at what that layer reads); the name of the layer it ends at, None where nothing was cut; and what it ended in, or None.
     """
     layers = cuts(model)
-    if len(model.outputs[0].shape) != 2 or not layers or not _ends_in_classes(layers):
-        return model, None
-    maps = [layer for layer in layers[:-1] if len(layer.output.shape) == 4 and not _is_input(layer)]
-    dense = [place for place, layer in enumerate(layers) if isinstance(layer, keras.layers.Dense)]
-    ends = maps[-1] if maps else layers[dense[-1] - 1] if dense and dense[-1] else layers[0]
-    if _is_input(ends):
-        return model, None
-    return keras.Model(model.input, ends.output, name=model.name), ends.name
+    what = _ends_in(layers, len(model.outputs[0].shape))
+    gives = [place for place, layer in enumerate(layers) if isinstance(layer, KERNELS)]
+    if not what or not gives:
+        return model, None, what
+    place = {id(layer): number for number, layer in enumerate(model.layers)}
+    learned = [place[id(it)] for it in model.layers if it.weights and not isinstance(it, keras.layers.Normalization)]
+    before = [layer for layer in layers[: gives[-1]] if place[id(layer)] >= learned[0]]
+    maps = [layer for layer in before if len(layer.output.shape) == 4]
+    if not before:
+        return model, None, what
+    ends = (maps or before)[-1]
+    return keras.Model(model.input, ends.output, name=model.name), ends.name, what
+
+
+KERNELS = (
+    keras.layers.Dense,
+    keras.layers.Conv2D,
+)  # what gives classes: a dense layer, or a convolution that stands for one
 
 
 def _is_plain(part):
@@ -75,28 +90,52 @@ ARITHMETIC = {
 }
 
 
+# Operations of two tensors, or of one, and the layers that do the same.
+OF_TENSORS = {name: getattr(keras.layers, name) for name in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")}
+ACTIVATIONS = {
+    **{
+        name.title().replace("_", ""): name
+        for name in ("softmax", "sigmoid", "log_softmax", "tanh", "relu", "relu6", "silu")
+    },
+    "Gelu": "gelu",
+}
+
+
 def _as_layer(operation, *given, **how):
     """What an operation gives, by a layer."""
-    kind = type(operation).__name__
-    if kind not in ARITHMETIC or how or len(given) != 2 or not isinstance(given[1], int | float):
-        raise ValueError(f"{operation.name} is an operation outside a layer; expected layers, as Rescaling")
-    scale, offset = ARITHMETIC[kind](given[1])
-    return keras.layers.Rescaling(scale, offset)(given[0])
+    kind, numbers = type(operation).__name__, [it for it in given if isinstance(it, int | float)]
+    if kind in ARITHMETIC and not how and len(given) == 2 and given[1:] == tuple(numbers):
+        scale, offset = ARITHMETIC[kind](given[1])
+        return keras.layers.Rescaling(scale, offset)(given[0])
+    if kind in OF_TENSORS and not how and len(given) == 2 and not numbers:
+        return OF_TENSORS[kind]()(list(given))
+    if kind in ACTIVATIONS and not how and len(given) == 1:
+        return keras.layers.Activation(ACTIVATIONS[kind])(given[0])
+    raise ValueError(f"{operation.name} is an operation outside a layer; expected layers, as Rescaling")
 
 
-def _is_input(layer):
-    return isinstance(layer, keras.layers.InputLayer)
-
-
-def _ends_in_classes(layers):
-    """Whether the last layer but those that only reshape gives probabilities, or is a dense one that gives logits."""
-    last = next((it for it in reversed(layers) if not isinstance(it, SHAPES)), None)
+def _ends_in(layers, sides):
+    """What a model ends in, probabilities or logits, or None where it ends in features."""
+    last = next((it for it in reversed(layers) if not _passes(it)), None)
+    if isinstance(last, keras.layers.Softmax):
+        return "probabilities"
     activation = getattr(getattr(last, "activation", None), "__name__", "")
-    logits = isinstance(last, keras.layers.Dense) and activation == "linear"
-    return isinstance(last, keras.layers.Softmax) or activation in CLASSES or logits
+    linear = isinstance(last, keras.layers.Dense) and activation == "linear" and sides == 2
+    return "logits" if linear else PROBABILITIES.get(activation)
 
 
-SHAPES = keras.layers.Reshape, keras.layers.Flatten, keras.layers.Dropout
+def _passes(layer):
+    """Whether a layer changes no number."""
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    return isinstance(layer, SHAPES)
+
+
+def _is_flat(model):
+    """Whether a model has one tensor in, of any number of images, and layers alone, each called once."""
+    alone = model.input is model.inputs[0] and model.inputs[0].shape[0] is None
+    calls = sum(map(len, model._nodes_by_depth.values()))
+    return alone and calls == len(model.operations) and all(_is_plain(part) for part in model.operations)
 
 
 def _again(model, tensor, within, copies):
@@ -122,13 +161,22 @@ def _again(model, tensor, within, copies):
     return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
+@dataclass(frozen=True)
+class _Copies:
+    """The copies of layers so far, by the layer, and the names that none may have."""
+
+    made: dict
+    taken: frozenset
+
+
 def _copy(layer, within, copies):
-    """A layer of the same settings, once for each layer; its name is its own, unless it is taken."""
-    if id(layer) not in copies:
-        config = layer.get_config()
-        taken = {copy.name for _, copy in copies.values()}
-        name = layer.name if layer.name not in taken else f"{within}{layer.name}"
-        while name in taken:
-            name += "_"
-        copies[id(layer)] = layer, type(layer).from_config({**config, "name": name})
-    return copies[id(layer)][1]
+    """A layer of the same settings; its name is its own, unless it is taken. One that holds nothing is another one at every call."""
+    key = (id(layer), 0 if layer.variables else len(copies.made))
+    if key in copies.made:
+        raise ValueError(f"{layer.name} is called more than once, with the same weights")
+    taken = {copy.name for _, copy in copies.made.values()} | copies.taken
+    name = layer.name if layer.name not in taken else f"{within}{layer.name}"
+    while name in taken:
+        name += "_"
+    copies.made[key] = layer, type(layer).from_config({**layer.get_config(), "name": name})
+    return copies.made[key][1]

@@ -17,6 +17,9 @@ from kerastl.schema import Normalize
 
 SHIPPED = {"glyphs": Path(__file__).parents[1] / "weights" / "glyphs.weights.h5"}
 POOLED = ("avg", "max")
+# Names of layers that `build_model` puts around a backbone.
+AROUND = ("image", "resize", "preprocess", "features", "logits", "probabilities")
+SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ def _normalize_of(converter):
 def _file(spec):
     path = Path(spec.backbone)
     if not path.is_file():
-        raise MissingWeights(f"model.backbone: {path}: no such file; expected a model saved by Keras as .keras or .h5")
+        found = "a folder, as of a SavedModel, whose layers cannot be trained" if path.is_dir() else "no such file"
+        raise MissingWeights(f"model.backbone: {path}: {found}; expected a model saved by Keras as .keras or .h5")
     whole = load_untrusted(path, spec.image_size)
     wanted = (spec.image_size, spec.image_size, 3)
     shapes = [tuple(tensor.shape[1:]) for tensor in whole.inputs]
@@ -149,41 +153,61 @@ def _file(spec):
         or any(side not in (None, want) for side, want in zip(shapes[0], wanted, strict=True))
     ):
         raise RecipeError(
-            f"model.backbone: {path} takes {shapes}; expected one input of shape {wanted} (model.image_size)"
+            f"model.backbone: {path} takes {shapes}; expected one input of shape {wanted}, as model.image_size says"
         )
     if spec.weights not in ("imagenet", "none"):
         raise RecipeError(
             f"model.weights: {path} brings its own weights; found {spec.weights!r}, expected the key left out"
         )
-    if len(whole.outputs) != 1 and spec.features in (*POOLED, "predictions"):
-        raise RecipeError(
-            f"model.backbone: {path} has {len(whole.outputs)} outputs; expected one, or the layer to take: --set model.features=LAYER"
-        )
-    try:
-        whole = inlined(_of_one_tensor(whole))
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise RecipeError(
-            f"model.backbone: {path}: its graph of layers cannot be followed ({brief(error)}); expected a functional or sequential model"
-        ) from None
+    whole = _flat(whole, spec)
     if spec.features in POOLED:
-        whole, ends_at = without_classes(whole)
-        if ends_at:
-            warnings.warn(
-                f"model.backbone: {path} ends in classes, which are cut off: the features are those of {ends_at!r}. "
-                'To keep them: model.features = "predictions"',
-                KerastlWarning,
-                stacklevel=2,
+        whole, ends_at, what = without_classes(whole)
+        if what == "probabilities" and not ends_at:
+            raise RecipeError(
+                f"model.backbone: {path} ends in {what} of classes and has no features before them; "
+                'expected some. To take what it ends in: model.features = "predictions"'
             )
+        if ends_at:
+            _warn(
+                f"{path} ends in {what} of classes, which are cut off: the features are those of {ends_at!r}. "
+                'To keep them: model.features = "predictions"'
+            )
+    if isinstance(spec.preprocessing, Normalize) and (scaling := _scales_itself(whole)):
+        _warn(
+            f"{path} scales its pixels itself, by its layer {scaling!r}, and model.preprocessing scales them before that: twice. "
+            'To leave it to the model: model.preprocessing = "backbone"'
+        )
     return Pretrained(_cut(whole, spec), "none")
 
 
-def _of_one_tensor(model):
-    """The same graph, where its input or its output stands alone in a list or a dict."""
-    if isinstance(model, keras.Sequential):
-        return model
-    gives = model.outputs[0] if len(model.outputs) == 1 else model.outputs
-    alone = model.input is model.inputs[0] and (model.output is gives or gives is model.outputs)
-    return model if alone else keras.Model(model.inputs[0], gives, name=model.name)
+def _flat(whole, spec):
+    """A model of one's own as one flat graph, with one end."""
+    if len(whole.outputs) > 1 and spec.features in (*POOLED, "predictions"):
+        raise RecipeError(
+            f"model.backbone: {spec.backbone} has {len(whole.outputs)} outputs; expected one, or a layer of it as model.features"
+        )
+    heads = [layer.name for layer in whole.layers if layer.name.startswith("head_")]
+    try:
+        return inlined(whole, (*AROUND, *heads))
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise RecipeError(
+            f"model.backbone: {spec.backbone}: its graph of layers cannot be followed ({brief(error)}); expected a functional or "
+            "sequential model"
+        ) from None
+
+
+def _scales_itself(model):
+    """The name of the layer that scales the pixels, where one does before the first layer with a kernel."""
+    for layer in model.layers:
+        if isinstance(layer, SCALING):
+            return layer.name
+        if hasattr(layer, "kernel"):
+            return None
+    return None
+
+
+def _warn(what):
+    warnings.warn(f"model.backbone: {what}", KerastlWarning, stacklevel=3)
 
 
 def _cut(whole, spec):

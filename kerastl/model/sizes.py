@@ -111,7 +111,8 @@ def _most_at_once(model, inputs, source):
         graph, "_nodes_by_depth"
     ):  # a Sequential that was never told what it takes, or a class of somebody's
         raise UntrustedFile(
-            f"{source}: {model.name[:80]!r} is no graph of layers; expected a model with its inputs. {REMEDY}"
+            f"{source}: {model.name[:80]!r} is no graph of layers; expected a model with its inputs. Begin it with keras.Input, or call it "
+            "on an image, and save it again"
         )
     nodes = [it for depth in sorted(graph._nodes_by_depth, reverse=True) for it in graph._nodes_by_depth[depth]]
     last = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.input_tensors}

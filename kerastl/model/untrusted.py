@@ -21,7 +21,7 @@ import keras
 from kerastl.errors import KerastlError, MissingWeights, UntrustedFile, UserError, brief
 from kerastl.model.allowed import check_config
 from kerastl.model.archive import contents, pieces
-from kerastl.model.keras2 import OF_KERAS2, REMEDY, as_keras3, is_keras2
+from kerastl.model.keras2 import REMEDY, as_keras3, is_keras2, remedied
 from kerastl.model.sizes import sizes_of
 from kerastl.model.stored import EXPANSION, SLACK, count_stored, read_text
 from kerastl.text import printable
@@ -89,12 +89,13 @@ def load_untrusted(path, side=SIDE):
         if found.text is None:
             raise UntrustedFile(f"{path}: found weights without a model; expected a model saved whole (model.save)")
         config = _parse(found.text, path)
-        config = as_keras3(config) if found.keras2 else config
-        with _remedied(found.keras2 and OF_KERAS2):
+        with remedied(found.keras2):
+            with _reading(path, "a model's config"):
+                config = as_keras3(config) if found.keras2 else config
             check_config(config, f"{path}: its config")
-        with _remedied(found.keras2):
-            _check_sizes(copy.deepcopy(config), path, side, found.stored)  # Keras takes out of it what it has read
-        if found.keras2:
+            # A copy, as Keras takes out of a config what it has read.
+            _check_sizes(copy.deepcopy(config), path, side, found.stored)
+        if found.keras2 and not found.model.is_dir():
             with h5py.File(found.model, "r+") as file:
                 file.attrs["model_config"] = json.dumps(config)
         if found.model.is_dir():  # the same JSON again, in letters that every locale reads alike
@@ -105,17 +106,6 @@ def load_untrusted(path, side=SIDE):
             reason = brief(error).replace(str(found.model), str(path))
             expected = REMEDY if found.keras2 else "expected a model saved whole"
             raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
-
-
-@contextmanager
-def _remedied(keras2):
-    """What is said of a file of Keras 2 that cannot be read (True, or a pattern of what is said) ends with what can be done."""
-    try:
-        yield
-    except UntrustedFile as error:
-        if not keras2 or (keras2 is not True and not re.search(keras2, str(error))):
-            raise
-        raise UntrustedFile(f"{error}; {REMEDY}") from None
 
 
 @contextmanager
@@ -218,7 +208,15 @@ def _read_keras(path, folder, size):
         for member in members:
             _unpack(file, member, folder, path)
         text = (folder / CONFIG).read_text(encoding="utf-8")
-        return Checked(folder, folder / WEIGHTS, text, _read_arrays(folder / WEIGHTS, f"{path}: {WEIGHTS}", size)[0])
+        stored, _ = _read_arrays(folder / WEIGHTS, f"{path}: {WEIGHTS}", size)
+        return Checked(folder, folder / WEIGHTS, text, stored, is_keras2(_version(folder / METADATA)))
+
+
+def _version(metadata):
+    """The version of Keras that wrote a .keras file, or None where it does not say."""
+    facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.is_file() else {}
+    version = facts.get("keras_version") if isinstance(facts, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _read_hdf5(path, folder, size):

@@ -1,6 +1,7 @@
 """Files of Keras 2 open where its settings say nothing else than Keras 3 does; otherwise it is said what to do."""
 
 import json
+import zipfile
 
 import h5py
 import keras
@@ -63,60 +64,159 @@ def test_other_values_are_refused_with_what_to_do(saved, changes):
     assert REMEDY in str(told.value)
 
 
-# What TensorFlow's own tutorials leave in the graph: tf.keras.applications.mobilenet_v2.preprocess_input, and arithmetic.
-OPERATIONS = (
-    ("math.truediv", 127.5),
-    ("math.subtract", 1.0),
-    ("math.multiply", 3),
-    ("__operators__.add", 0.5),
-)
-
-
-def written_with(operations, tmp_path):
-    """A file of Keras 2 with operations before its layer, each a layer of the kind TFOpLambda."""
-    image = x = keras.Input((8, 8, 3), name="image")
-    for place in range(len(operations)):
-        x = L.Rescaling(1.0, name=f"operation_{place}")(x)
-    model = keras.Model(image, L.Dense(2, name="dense")(L.GlobalAveragePooling2D(name="pool")(x)))
-    path = tmp_path / "operations.h5"
-    model.save(path)
-    with h5py.File(path, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        for layer in config["config"]["layers"]:
-            if layer["class_name"] == "Rescaling":
-                function, number = operations[int(layer["name"][-1])]
-                source = layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0]
-                layer["class_name"] = "TFOpLambda"
-                layer["config"] = {"name": layer["name"], "trainable": True, "dtype": "float32", "function": function}
-                layer["inbound_nodes"] = [[source, 0, 0, {"y": number, "name": None}]]
-            elif layer["inbound_nodes"]:
-                source = layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0]
-                layer["inbound_nodes"] = [[[source, 0, 0, {}]]]
-        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.15.0"
-    return path, model
-
-
-def test_arithmetic_with_pixels_becomes_a_layer(tmp_path):
-    path, model = written_with(OPERATIONS, tmp_path)
-    pixels = np.random.default_rng(0).random((2, 8, 8, 3)).astype("float32") * 255
-    expected = model.predict(((pixels / 127.5 - 1) * 3) + 0.5, verbose=0)
-    np.testing.assert_allclose(load_untrusted(path).predict(pixels, verbose=0), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "operation", [("math.truediv", 0), ("math.truediv", "tf"), ("nn.relu", 1.0), ("math.add", [1, 2])]
-)
-def test_other_operations_are_refused_with_what_to_do(operation, tmp_path):
-    path, _ = written_with([operation], tmp_path)
-    with pytest.raises(UserError, match=r"found TFOpLambda.*model.export\(FOLDER\)"):
-        load_untrusted(path)
-
-
 def test_of_keras_3_nothing_is_left_out(saved):
     path, _ = saved(version="3.15.0")
     with pytest.raises(UserError) as told:
         load_untrusted(path)
     assert REMEDY not in str(told.value)
+
+
+def old(layer, on, **how):
+    """A layer of a functional model as Keras 2 wrote it, called on others by their names."""
+    name = layer["config"]["name"]
+    calls = [[before, 1 if before == "net" else 0, 0, how] for before in on]
+    return {**layer, "name": name, "inbound_nodes": [calls]}
+
+
+def function(name, on, kind="TFOpLambda", **how):
+    """A function of TensorFlow on a layer; `y` is a number, or the name of another layer."""
+    how = {key: [value, 0, 0] if key == "y" and isinstance(value, str) else value for key, value in how.items()}
+    config = {"name": f"tf.{name}", "function": name, "dtype": "float32"}
+    return {
+        "class_name": kind,
+        "config": config,
+        "name": f"tf.{name}",
+        "inbound_nodes": [[on, 0, 0, {**how, "name": None}]],
+    }
+
+
+def graph(name, *layers):
+    image = {
+        "name": "image",
+        "batch_input_shape": [None, 4, 4, 3],
+        "dtype": "float32",
+        "sparse": False,
+        "ragged": False,
+    }
+    layers = [{"class_name": "InputLayer", "config": image, "name": "image", "inbound_nodes": []}, *layers]
+    ends = {"input_layers": [["image", 0, 0]], "output_layers": [[layers[-1]["name"], 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": name, "layers": layers, **ends}}
+
+
+def layer(kind, name, **config):
+    return {"class_name": kind, "config": {"name": name, "dtype": "float32", **config}}
+
+
+BACKWARDS = [{"class_name": "__ellipsis__"}, {"start": None, "stop": None, "step": -1}]
+X = np.random.default_rng(0).uniform(-1, 8, (2, 4, 4, 3)).astype("float32")
+# The layers after "image" as Keras 2 wrote them, and what they answer.
+GRAPHS = {
+    "divided": ([function("math.truediv", "image", y=2.0)], X / 2),
+    "moved": ([function("math.subtract", "image", y=1.5)], X - 1.5),
+    "added to": ([function("__operators__.add", "image", y=3)], X + 3),
+    "added together": ([function("__operators__.add", "image", y="image")], 2 * X),
+    "multiplied": ([function("math.multiply", "image", y="image")], X * X),
+    "relu6": ([function("nn.relu6", "image")], np.clip(X, 0, 6)),
+    "mean": ([function("math.reduce_mean", "image", axis=[1, 2], keepdims=False)], X.mean((1, 2))),
+    "caffe": (
+        [
+            function("__operators__.getitem", "image", "SlicingOpLambda", slice_spec=BACKWARDS),
+            function("nn.bias_add", "tf.__operators__.getitem", bias=[-1.0, -2.0, -3.0], data_format="NHWC"),
+        ],
+        X[..., ::-1] - [1, 2, 3],
+    ),
+    "a name with a slash": (
+        [old(layer("ReLU", "block/act", max_value=2.0), ["image"]), old(layer("Flatten", "block/out"), ["block/act"])],
+        np.clip(X, 0, 2).reshape(2, -1),
+    ),
+    "a model in a model": (
+        [
+            {**old(graph("net", old(layer("ReLU", "inner"), ["image"])), ["image"]), "name": "net"},
+            old(layer("GlobalAveragePooling2D", "pool"), ["net"], training=False),
+        ],
+        np.maximum(X, 0).mean((1, 2)),
+    ),
+    "thresholds": ([old(layer("ThresholdedReLU", "old", theta=1.0), ["image"])], np.where(X > 1, X, 0)),
+    "leaky": ([old(layer("LeakyReLU", "old", alpha=0.5), ["image"])], np.where(X > 0, X, X / 2)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_as_keras_2_wrote_it(name, tmp_path):
+    layers, expected = GRAPHS[name]
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(graph("model", *layers)), "2.15.0"
+        file.create_group("model_weights").attrs["layer_names"] = np.array([], "S1")
+    np.testing.assert_allclose(load_untrusted(tmp_path / "old.h5", 4).predict(X, verbose=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        function("math.multiply", "image", y=[1, 2]),
+        function("math.truediv", "image", y=0),
+        function("math.reduce_mean", "image", axis=[3], keepdims=False),
+        function("io.read_file", "image"),
+    ],
+)
+def test_other_functions_are_refused_with_what_to_do(odd, tmp_path):
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(graph("model", odd)), "2.15.0"
+    with pytest.raises(UserError, match="found TFOpLambda, which is no layer") as told:
+        load_untrusted(tmp_path / "old.h5")
+    assert REMEDY in str(told.value)
+
+
+def test_a_policy_and_a_sequential_without_its_input():
+    policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+    first = {"class_name": "Conv2D", "config": {"name": "c", "batch_input_shape": [None, 8, 8, 3], "dtype": policy}}
+    made = as_keras3(
+        {"class_name": "Sequential", "config": [first, {"class_name": "BatchNormalizationV1", "config": {"axis": [3]}}]}
+    )
+    image, convolution, norm = made["config"]["layers"]
+    assert image["class_name"] == "InputLayer" and image["config"]["batch_input_shape"] == [None, 8, 8, 3]
+    assert convolution["config"] == {"name": "c", "dtype": "mixed_float16"}
+    assert norm == {"class_name": "BatchNormalization", "config": {"axis": 3}}
+
+
+def test_a_keras_file_of_keras_2(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.DepthwiseConv2D(3), L.BatchNormalization(), L.Flatten()])
+    model.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(tmp_path / "old.keras", "w") as file:
+        config = json.loads(new.read("config.json"))
+        config |= {"module": "keras.src.engine.sequential"}
+        config["config"]["layers"][1]["config"]["groups"] = 1
+        config["config"]["layers"][2]["config"]["axis"] = [3]
+        file.writestr("config.json", json.dumps(config))
+        file.writestr("metadata.json", '{"keras_version": "2.15.0"}')
+        file.writestr("model.weights.h5", new.read("model.weights.h5"))
+    pixels = np.random.default_rng(0).random((2, 8, 8, 3))
+    found = load_untrusted(tmp_path / "old.keras").predict(pixels, verbose=0)
+    np.testing.assert_allclose(found, model.predict(pixels, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"class_name": "Sequential", "config": {"layers": [{"config": {"batch_input_shape": 1}}]}},
+        {
+            "layers": [{"class_name": "Functional", "name": [], "inbound_nodes": [["a", 0, 0]]}],
+            "output_layers": [["a", 1, 0]],
+        },
+        {"class_name": "TFOpLambda", "config": {"function": ["nn.relu"]}, "inbound_nodes": [["a", 0, 0, {}]]},
+        {"class_name": "Functional", "config": {"name": 1, "layers": [[[]]]}, "name": None},
+        json.loads("[" * 900 + "]" * 900),
+    ],
+)
+def test_nonsense_is_one_sentence(config, tmp_path):
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = (
+            json.dumps({"class_name": "Model", "config": config}),
+            "2.15.0",
+        )
+    with pytest.raises(UserError):
+        load_untrusted(tmp_path / "old.h5")
 
 
 def test_what_is_no_layer_stays_as_it_is():
