@@ -42,8 +42,13 @@ def open_keras(path):
 
 
 def of_keras(model, name):
-    if len(model.inputs) != 1:
-        raise UserError(f"{name}: has {len(model.inputs)} inputs; expected one, of images")
+    try:
+        inputs = model.inputs or ()
+    except AttributeError:  # a Sequential that has seen no image, or a class of somebody's own
+        inputs = ()
+    if len(inputs) != 1:
+        told = f"{len(inputs)} inputs" if inputs else "no inputs yet"
+        raise UserError(f"{name}: has {told}; expected one, of images, as by keras.Input")
     named = () if isinstance(model, keras.Sequential) or not isinstance(model.input, dict) else tuple(model.input)
 
     def run(images):

@@ -362,6 +362,17 @@ def test_no_evidence_where_no_gradient_leads():
         as_classifier(keras.Model(image, keras.ops.one_hot(x, 2))).evidence(PIXELS)
 
 
+class OfTheirOwn(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("build", [lambda: keras.Sequential([keras.layers.Flatten(), dense(2)]), OfTheirOwn])
+def test_a_model_that_does_not_know_its_images(build):
+    with pytest.raises(UserError, match="has no inputs yet; expected one, of images, as by keras.Input"):
+        as_classifier(build())
+
+
 def test_two_outputs_of_a_keras_model():
     image = keras.Input((SIDE, SIDE, 3))
     features = keras.layers.GlobalAveragePooling2D()(image)
