@@ -369,7 +369,7 @@ class OfTheirOwn(keras.Model):
 
 @pytest.mark.parametrize("build", [lambda: keras.Sequential([keras.layers.Flatten(), dense(2)]), OfTheirOwn])
 def test_a_model_that_does_not_know_its_images(build):
-    with pytest.raises(UserError, match="has no inputs yet; expected one, of images, as by keras.Input"):
+    with pytest.raises(UserError, match=r"has no inputs yet; expected one, of images, as by keras.Input"):
         as_classifier(build())
 
 
