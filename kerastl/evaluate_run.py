@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 from kerastl.data.load import load
+from kerastl.deploy.endings import activation_of
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.trust import find_copies, without_copies
@@ -66,6 +67,9 @@ def judge_again(folder, split="test"):
         warnings.warn(_told(folder, changed), KerastlWarning, stacklevel=2)
     model = load_untrusted(folder / "model.keras")
     check_model(folder / "model.keras", model, data)
+    if (ending := activation_of(model.outputs[0])) != "softmax":
+        found = ending or "something else"
+        raise UserError(f"{folder / 'model.keras'}: ends in {found}; expected softmax, as kerastl trains it")
     _, probabilities = answers(model, images, spec, split)
     report = judge(probabilities, images.labels, data.class_names, spec.seed)
     copies = find_copies(data.train, data.test, spec.evaluate.duplicates) if split == "test" else None

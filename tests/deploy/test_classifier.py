@@ -1,6 +1,7 @@
 """A model answers alike whatever folder or file it is opened from, and says what is wrong where it cannot."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from kerastl.deploy.classifier import open_model
 from kerastl.errors import UserError
 from kerastl.evaluate.calibration import with_temperature
+from kerastl.evaluate_run import evaluate
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
 
@@ -89,3 +91,12 @@ def test_labels_that_do_not_fit_are_told(lone, labels, told):
             open_model(lone)
     finally:
         (lone.parent / "labels.json").unlink()
+
+
+def test_a_run_whose_model_ends_in_logits_is_not_judged(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    model = finished.model
+    keras.Model(model.input, model.get_layer("logits").output).save(tmp_path / "run" / "model.keras")
+    with pytest.raises(UserError, match=r"model\.keras: ends in linear; expected softmax, as kerastl trains it"):
+        evaluate(tmp_path / "run")
+    assert evaluate(finished.folder).accuracy == pytest.approx(finished.metrics["test"]["accuracy"])
