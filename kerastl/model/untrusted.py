@@ -5,13 +5,12 @@ given a private copy, unpacked: it reads the very bytes that were looked through
 """
 
 import copy
+import errno
+import io
 import json
-import re
 import shutil
-import stat
 import tempfile
-from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +19,23 @@ import keras
 
 from kerastl.errors import KerastlError, MissingWeights, UntrustedFile, UserError, brief
 from kerastl.model.allowed import check_config
-from kerastl.model.archive import contents, pieces
+from kerastl.model.archive import contents
 from kerastl.model.keras2 import REMEDY, as_keras3, is_keras2, remedied
+from kerastl.model.keras_file import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    check_members,
+    check_text,
+    load_from_memory,
+    unpack,
+    unpacked,
+)
 from kerastl.model.sizes import sizes_of
 from kerastl.model.stored import EXPANSION, SLACK, count_stored, read_text
 from kerastl.text import printable
 
-CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
-MEMBERS = (CONFIG, METADATA, WEIGHTS)
-MOST_TEXT = (
-    16 * 2**20
-)  # bytes of config or metadata; EfficientNetV2-L, among the largest of keras.applications, has under 1 MiB
+NO_ROOM = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MOST_PARTS = 500_000  # tables, lists and what is in them; a list takes thirty times its two brackets. EfficientNetV2-L has 60,000
 MOST_TOLD = 1_200  # letters of a message
 SIDE = 224  # pixels: of the image a model is measured with, where it takes any
@@ -52,15 +57,15 @@ class Checked:
     """A file that was looked through.
 
     Args:
-        model: a private copy of it, as Keras loads a model: a folder for a .keras.
-        weights: the same, as Keras loads weights.
+        model: a private copy of it, as Keras loads a model: a folder for a .keras; its members, where the disk takes no copy.
+        weights: the same, as Keras loads weights; None where there is none on the disk.
         text: of the model's config, None where there are weights alone.
         stored: how many numbers it stores.
         keras2: whether Keras 2 wrote it.
     """
 
-    model: Path
-    weights: Path
+    model: Path | dict
+    weights: Path | None
     text: str | None
     stored: int
     keras2: bool = False
@@ -95,17 +100,23 @@ def load_untrusted(path, side=SIDE):
             check_config(config, f"{path}: its config")
             # A copy, as Keras takes out of a config what it has read.
             _check_sizes(copy.deepcopy(config), path, side, found.stored)
+        if isinstance(found.model, dict):
+            return _loaded({**found.model, CONFIG: json.dumps(config)}, path, found.keras2)
         if found.keras2 and not found.model.is_dir():
             with h5py.File(found.model, "r+") as file:
                 file.attrs["model_config"] = json.dumps(config)
         if found.model.is_dir():  # the same JSON again, in letters that every locale reads alike
             (found.model / CONFIG).write_text(json.dumps(config), encoding="ascii")
-        try:
-            return keras.models.load_model(found.model, compile=False)
-        except Exception as error:
-            reason = brief(error).replace(str(found.model), str(path))
-            expected = REMEDY if found.keras2 else "expected a model saved whole"
-            raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
+        return _loaded(found.model, path, found.keras2)
+
+
+def _loaded(copied, path, keras2):
+    try:
+        return load_from_memory(copied) if isinstance(copied, dict) else keras.models.load_model(copied, compile=False)
+    except Exception as error:
+        reason = brief(error) if isinstance(copied, dict) else brief(error).replace(str(copied), str(path))
+        expected = REMEDY if keras2 else "expected a model saved whole"
+        raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
 
 
 @contextmanager
@@ -122,6 +133,8 @@ def checked_weights(path):
         UntrustedFile: see `load_untrusted`.
     """
     with _told(), _looked_through(Path(path)) as found:
+        if found.weights is None:
+            raise KerastlError(f"{path}: no room for a copy of it; set TMPDIR to a folder with room")
         yield found.weights
 
 
@@ -204,9 +217,16 @@ def _reading(path, kind):
 def _read_keras(path, folder, size):
     with _reading(path, "a zip archive, which a .keras file is"), path.open("rb") as file:
         members = contents(file, path)
-        _check_members(path, members, size)
-        for member in members:
-            _unpack(file, member, folder, path)
+        check_members(path, members, size)
+        try:
+            for member in members:
+                unpack(file, member, folder, path)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            parts = unpacked(file, members, path)
+            stored, _ = _read_arrays(io.BytesIO(parts[WEIGHTS]), f"{path}: {WEIGHTS}", size)
+            return Checked(parts, None, parts[CONFIG].decode("utf-8"), stored)
         text = (folder / CONFIG).read_text(encoding="utf-8")
         stored, _ = _read_arrays(folder / WEIGHTS, f"{path}: {WEIGHTS}", size)
         return Checked(folder, folder / WEIGHTS, text, stored, is_keras2(_version(folder / METADATA)))
@@ -231,7 +251,7 @@ def _read_hdf5(path, folder, size):
 
 def _read_arrays(copy, source, size):
     """How many numbers an HDF5 file stores, and the text of the config it has."""
-    with copy.open("rb") as file:
+    with copy.open("rb") if isinstance(copy, Path) else nullcontext(copy) as file:
         if file.read(4) != b"\x89HDF":  # it may stand behind bytes of another kind: not as Keras writes it
             raise OSError("file signature not found at its beginning")
     with h5py.File(copy, "r") as file:
@@ -239,55 +259,11 @@ def _read_arrays(copy, source, size):
 
 
 READERS = {".keras": _read_keras, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
-MEMBER_RULES = {
-    "reaches outside the folder it is unpacked to": lambda it: (
-        it.filename.startswith("/") or ".." in it.filename.split("/") or re.search(r"[\\:]", it.orig_filename)
-    ),
-    "is a symbolic link": lambda it: stat.S_ISLNK(it.external_attr >> 16),
-    "is not among what Keras writes": lambda it: it.filename not in MEMBERS and not it.filename.startswith(ASSETS),
-}
-
-
-def _check_members(path, members, size):
-    """Refuse a zip archive that is not laid out as Keras does it, before anything is unpacked."""
-    names = Counter(member.name for member in members)
-    for member in members:
-        for reason, holds in MEMBER_RULES.items():
-            if holds(member.info):
-                expected = f"expected {', '.join(MEMBERS)} and {ASSETS}"
-                raise UntrustedFile(f"{path}: its member {member.name[:80]!r} {reason}; {expected}. Save it again")
-        if names[member.name] > 1:
-            raise UntrustedFile(f"{path}: its member {member.name[:80]!r} is there twice; expected once. Save it again")
-    if missing := {CONFIG, WEIGHTS} - set(names):
-        raise UntrustedFile(f"{path}: found no {' and no '.join(sorted(missing))}; expected a model saved by Keras 3")
-    unpacked = sum(member.info.file_size for member in members)
-    if unpacked > EXPANSION * size + SLACK:
-        raise UntrustedFile(
-            f"{path}: {size:,} bytes that unpack to {unpacked:,}; expected at most {EXPANSION} times as many. Save it again"
-        )
-    for member in members:
-        if member.name in (CONFIG, METADATA):
-            _check_text(path, member.info.file_size)
-
-
-def _unpack(file, member, folder, path):
-    target = folder / member.name
-    if member.name.endswith("/"):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as copy:
-        for piece in pieces(file, member, path):
-            copy.write(piece)
-
-
-def _check_text(path, size):
-    if size > MOST_TEXT:
-        raise UntrustedFile(f"{path}: found a config of {size:,} bytes; expected at most {MOST_TEXT:,}")
 
 
 def _parse(text, path):
     """The config; of .keras without what Keras leaves aside when it does not compile. Of .h5 it decodes every object."""
-    _check_text(path, len(text))
+    check_text(path, len(text))
     if (parts := sum(map(text.count, "[{,"))) > MOST_PARTS:
         raise UntrustedFile(
             f"{path}: found a config of {parts:,} tables, lists and values; expected at most {MOST_PARTS:,}"

@@ -1,5 +1,6 @@
 """Files from strangers: hostile ones are refused with their reason, honest ones load as they did."""
 
+import errno
 import json
 import re
 import time
@@ -14,7 +15,8 @@ from bombs import BOMBS
 from hostile import HOSTILE, keras_file, layer, legacy, model, open_as_kerastl_does, weights_file
 from keras.src.applications.convnext import LayerScale
 
-from kerastl.errors import UntrustedFile, UserError
+from kerastl.errors import KerastlError, UntrustedFile, UserError
+from kerastl.model import untrusted
 from kerastl.model.untrusted import checked_weights, load_untrusted
 from kerastl.schema import ModelSpec
 
@@ -51,6 +53,32 @@ def test_the_file_the_hostile_ones_are_made_of_is_honest(tmp_path):
     answer = open_as_kerastl_does(keras_file()(tmp_path))(np.ones((1, 4), "float32"))
     np.testing.assert_array_equal(answer, [[5, 5]])
     assert open_as_kerastl_does(weights_file(lambda file: None)(tmp_path)) is None
+
+
+@pytest.fixture
+def no_room(monkeypatch):
+    """A disk that takes no copy."""
+
+    def refuse(*_):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(untrusted, "unpack", refuse)
+
+
+def test_where_the_disk_takes_no_copy_it_is_read_in_memory(no_room, tmp_path):
+    answer = open_as_kerastl_does(keras_file()(tmp_path))(np.ones((1, 4), "float32"))
+    np.testing.assert_array_equal(answer, [[5, 5]])
+
+
+def test_what_is_refused_is_refused_in_memory_too(no_room, tmp_path):
+    code = model(layer("Lambda", {"function": "code"}))
+    with pytest.raises(UntrustedFile, match="found Lambda"):
+        load_untrusted(keras_file(code)(tmp_path))
+    with (
+        pytest.raises(KerastlError, match="no room for a copy of it; set TMPDIR"),
+        checked_weights(keras_file()(tmp_path)),
+    ):
+        pass
 
 
 def test_an_object_registered_here_is_out_of_reach(tmp_path, monkeypatch):
