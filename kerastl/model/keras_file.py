@@ -18,7 +18,9 @@ MOST_TEXT = (
 
 
 def load_from_memory(members):
-    """The model of a `.keras` file that stands in memory: in safe mode, as by default, and not compiled. Keras' public function takes paths alone.
+    """The model of a `.keras` file that stands in memory: in safe mode, as by default, and not compiled.
+
+    Keras' public function takes paths alone.
 
     Args:
         members: from the name of each member to its bytes.
