@@ -4,12 +4,12 @@ import warnings
 from pathlib import Path
 
 from kerastl.data.load import load
-from kerastl.deploy.endings import activation_of
 from kerastl.errors import KerastlWarning, UserError
 from kerastl.evaluate.metrics import judge
 from kerastl.evaluate.trust import find_copies, without_copies
 from kerastl.evaluate.verdict import answers, headline
 from kerastl.files import refuse_links
+from kerastl.model.cut import activation_of
 from kerastl.model.untrusted import load_untrusted
 from kerastl.recipe import recipe
 from kerastl.run_folder import METRICS, changed_splits, check_classes, check_model, read_metrics

@@ -59,12 +59,12 @@ def weights(spoil=lambda file: None):
     return stream.getvalue()
 
 
-def keras_file(config=None, spoil=lambda file: None, more=(), without=()):
-    """A function that writes x.keras into a folder: `more` are further members, `without` those to leave out."""
+def keras_file(config=None, spoil=lambda file: None, more=(), without=(), facts="{}"):
+    """A function that writes x.keras into a folder: `more` are further members, `without` those to leave out, `facts` its metadata."""
 
     def build(folder):
         text = config if isinstance(config, str) else json.dumps(config or model())
-        members = [("metadata.json", "{}"), ("config.json", text), ("model.weights.h5", weights(spoil)), *more]
+        members = [("metadata.json", facts), ("config.json", text), ("model.weights.h5", weights(spoil)), *more]
         path = Path(folder) / "x.keras"
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in members:

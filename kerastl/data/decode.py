@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kerastl.errors import BrokenImage, brief
 
@@ -32,6 +32,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 _one_large = threading.RLock()
 DIGEST = "V16"
 DECODER = f"2, Pillow {PIL.__version__}"  # what is kept of decoded images is kept under it; raised when `decode` gives other pixels
+UPRIGHT = 1  # EXIF: nothing to turn
 CONVERT = "convert it to JPEG or PNG"
 PADDED = "far larger than its pixels: not a photo, or damaged"
 TOO_LARGE = "more pixels than Pillow takes for safe (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
@@ -252,14 +253,16 @@ def as_rgb(image):
     if upright.mode.startswith(("I", "F")):
         upright = _eight_bits(upright)
     if upright.has_transparency_data:
-        over = upright.convert("RGBA")
+        over = upright if upright.mode == "RGBA" else upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return upright.convert("RGB")
 
 
 def _upright(image):
+    image.load()  # a PNG may say which way is up behind its pixels
     try:
-        return ImageOps.exif_transpose(image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
+        return ImageOps.exif_transpose(image) if turned else image  # which copies every pixel, turned or not
     except Exception:  # what cannot be read turns nothing; where it is the pixels, the next step says so
         return image
 

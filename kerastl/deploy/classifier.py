@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerastl.deploy.endings import ENDINGS, activation_of, ending_of, probabilities_of
+from kerastl.deploy.endings import ENDINGS, ending_of, probabilities_of
 from kerastl.deploy.labels import LABELS, labels_inside, read_labels_file
 from kerastl.deploy.layouts import Layout, layout_of
 from kerastl.deploy.runtimes import RUNTIMES, SUFFIXES, is_saved_model, kind_of, of_keras, row_of
@@ -18,6 +18,7 @@ from kerastl.errors import KerastlError, KerastlWarning, UserError, brief, short
 from kerastl.evaluate.calibration import with_temperature
 from kerastl.evaluate.gradcam import gradcam
 from kerastl.files import refuse_links
+from kerastl.model.cut import activation_of
 from kerastl.model.inline import inlined
 from kerastl.run_folder import OF_LABELS
 from kerastl.shapes import problem

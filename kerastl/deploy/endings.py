@@ -1,11 +1,9 @@
 """How the answers of a model end, and what makes probabilities of them: decided here, for whatever asks a model."""
 
-import keras
 import numpy as np
 from scipy.special import expit, softmax
 
 from kerastl.errors import UserError
-from kerastl.model.cut import numbers_made_by
 
 # Between 0 and 1, and summing to 1, as far as eight bits for each class tell.
 ROUNDED, SUMS = 0.01, 0.1
@@ -54,29 +52,6 @@ ACTIVATIONS = {
     "linear": ("logits", "one logit"),
     "tanh": ("scores", "one score"),
 }
-OPERATIONS = {
-    **{name.title().replace("_", ""): name for name in ("softmax", "sigmoid", "log_softmax", "tanh", "sparsemax")},
-    "HardSigmoid": "hard_sigmoid",
-}
-
-
-def activation_of(tensor):
-    """The name of the last activation that a symbolic tensor has gone through, or None where none can be seen.
-
-    Example:
-        >>> image = keras.Input((2,))
-        >>> x = keras.layers.Dropout(0.5)(keras.layers.Dense(2, "softmax")(image))
-        >>> activation_of(x), activation_of(image)
-        ('softmax', None)
-    """
-    layer, _, place = numbers_made_by(tensor)
-    while isinstance(layer, keras.Model):
-        layer, _, place = numbers_made_by(layer.outputs[place])
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    if not isinstance(layer, keras.layers.Layer):
-        return OPERATIONS.get(type(layer).__name__)
-    return getattr(getattr(layer, "activation", None), "__name__", None)
 
 
 def ending_of(path, activation, columns, answer):
@@ -84,7 +59,7 @@ def ending_of(path, activation, columns, answer):
 
     Args:
         path: of the model, for errors.
-        activation: its last one, as `activation_of` gives it; of one that is not in `ACTIVATIONS` the answers tell.
+        activation: its last one, as `kerastl.model.cut.activation_of` gives it; of one that is not in `ACTIVATIONS` the answers tell.
         columns: of the answers.
         answer: a function without arguments that gives the answers to some pictures.
 

@@ -115,6 +115,32 @@ def _passes_on(layer):
     return isinstance(layer, THROUGH) or type(layer).__name__ in THROUGH_OPERATIONS
 
 
+# An operation outside a layer -> the activation that it is.
+OPERATIONS = {
+    **{name.title().replace("_", ""): name for name in ("softmax", "sigmoid", "log_softmax", "tanh", "sparsemax")},
+    "HardSigmoid": "hard_sigmoid",
+}
+
+
+def activation_of(tensor):
+    """The name of the last activation that a symbolic tensor has gone through, or None where none can be seen.
+
+    Example:
+        >>> image = keras.Input((2,))
+        >>> x = keras.layers.Dropout(0.5)(keras.layers.Dense(2, "softmax")(image))
+        >>> activation_of(x), activation_of(image)
+        ('softmax', None)
+    """
+    layer, _, place = numbers_made_by(tensor)
+    while isinstance(layer, keras.Model):
+        layer, _, place = numbers_made_by(layer.outputs[place])
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    if not isinstance(layer, keras.layers.Layer):
+        return OPERATIONS.get(type(layer).__name__)
+    return getattr(getattr(layer, "activation", None), "__name__", None)
+
+
 def multiply_adds(layers):
     """Multiplications with weights in a forward pass of one image: what convolutions and dense layers cost.
 

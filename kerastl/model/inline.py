@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import keras
 
-from kerastl.model.cut import cuts
+from kerastl.model.cut import activation_of, cuts, numbers_made_by
 
-# Activations that end a classifier -> what it ends in.
-PROBABILITIES = dict.fromkeys(("softmax", "sigmoid", "hard_sigmoid", "sparsemax", "log_softmax"), "probabilities")
-SHAPES = keras.layers.Reshape, keras.layers.Flatten, keras.layers.Dropout, keras.layers.Identity
+PROBABILITIES = "softmax", "sigmoid", "hard_sigmoid", "sparsemax", "log_softmax"  # activations that end a classifier
 
 
 def inlined(model, taken=()):
@@ -56,7 +54,7 @@ def without_classes(model):
         one, at what that layer reads); the name of the layer it ends at, None where nothing was cut; and what it ended in, or None.
     """
     layers = cuts(model)
-    what = _ends_in(layers, len(model.outputs[0].shape))
+    what = _ends_in(model.outputs[0])
     gives = [place for place, layer in enumerate(layers) if isinstance(layer, KERNELS)]
     if not what or not gives:
         return model, None, what
@@ -70,10 +68,7 @@ def without_classes(model):
     return keras.Model(model.input, ends.output, name=model.name), ends.name, what
 
 
-KERNELS = (
-    keras.layers.Dense,
-    keras.layers.Conv2D,
-)  # what gives classes: a dense layer, or a convolution that stands for one
+KERNELS = keras.layers.Dense, keras.layers.Conv2D  # what gives classes: a convolution may stand for a dense layer
 
 
 def _is_plain(part):
@@ -88,8 +83,6 @@ ARITHMETIC = {
     "Add": lambda number: (1.0, number),
     "Subtract": lambda number: (1.0, -number),
 }
-
-
 # Operations of two tensors, or of one, and the layers that do the same.
 OF_TENSORS = {name: getattr(keras.layers, name) for name in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")}
 ACTIVATIONS = {
@@ -114,21 +107,14 @@ def _as_layer(operation, *given, **how):
     raise ValueError(f"{operation.name} is an operation outside a layer; expected layers, as Rescaling")
 
 
-def _ends_in(layers, sides):
-    """What a model ends in, probabilities or logits, or None where it ends in features."""
-    last = next((it for it in reversed(layers) if not _passes(it)), None)
-    if isinstance(last, keras.layers.Softmax):
+def _ends_in(tensor):
+    """What a tensor is, probabilities or logits, or None where it is features."""
+    activation = activation_of(tensor)
+    if activation in PROBABILITIES:
         return "probabilities"
-    activation = getattr(getattr(last, "activation", None), "__name__", "")
-    linear = isinstance(last, keras.layers.Dense) and activation == "linear" and sides == 2
-    return "logits" if linear else PROBABILITIES.get(activation)
-
-
-def _passes(layer):
-    """Whether a layer changes no number."""
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.linear
-    return isinstance(layer, SHAPES)
+    last, _, _ = numbers_made_by(tensor)
+    linear = isinstance(last, keras.layers.Dense) and activation == "linear" and len(tensor.shape) == 2
+    return "logits" if linear else None
 
 
 def _is_flat(model):

@@ -7,6 +7,7 @@ and Keras refuses it.
 from contextlib import contextmanager
 
 from kerastl.errors import UntrustedFile
+from kerastl.model.inline import ARITHMETIC
 
 ANY = object()
 WITHOUT_GROUPS = {"groups": 1}
@@ -43,18 +44,14 @@ REMEDY = (
 )
 
 
-def _scaled(scale, offset):
-    return "Rescaling", {"scale": scale, "offset": offset}
-
-
-# A function of TensorFlow on a tensor and a number -> the layer that stands for it.
+# A function of TensorFlow on a tensor and a number -> the operation of Keras 3 that does the same.
 WITH_NUMBER = {
-    "math.truediv": lambda number: _scaled(1 / number, 0.0),
-    "math.divide": lambda number: _scaled(1 / number, 0.0),
-    "math.multiply": lambda number: _scaled(number, 0.0),
-    "math.subtract": lambda number: _scaled(1.0, -number),
-    "math.add": lambda number: _scaled(1.0, number),
-    "__operators__.add": lambda number: _scaled(1.0, number),
+    "math.truediv": "TrueDivide",
+    "math.divide": "Divide",
+    "math.multiply": "Multiply",
+    "math.subtract": "Subtract",
+    "math.add": "Add",
+    "__operators__.add": "Add",
 }
 WITH_TENSOR = {
     "math.multiply": "Multiply",
@@ -211,11 +208,12 @@ def _layer_for(layer):
         return {**operation, "config": {"axis": -1, "name": name}, "name": name, "inbound_nodes": [[[*tensor, {}]]]}
     other, rest = how.get("y"), {key: value for key, value in how.items() if key not in ("y", "name")}
     if function in WITH_NUMBER and type(other) in (int, float) and not rest and (other or "div" not in function):
-        found = WITH_NUMBER[function](other)
+        scale, offset = ARITHMETIC[WITH_NUMBER[function]](other)
+        found = "Rescaling", {"scale": scale, "offset": offset}
     elif function in WITH_TENSOR and _references([other]) == [other] and not rest:
         found, others = (WITH_TENSOR[function], {}), [[*other[:3], {}]]
     elif function == "nn.bias_add" and isinstance(how.get("bias"), list) and how.get("data_format") in (None, "NHWC"):
-        found = _scaled(1.0, how["bias"])
+        found = "Rescaling", {"scale": 1.0, "offset": how["bias"]}
     elif function in ALONE and how.get("axis") in (None, -1) and how.get("dtype", "float32") == "float32":
         found = "Activation", {"activation": ALONE[function]}
     elif function == "math.reduce_mean" and how.get("axis") in MEANS:

@@ -6,6 +6,8 @@ import stat
 import zipfile
 from collections import Counter
 
+import keras
+
 from kerastl.errors import UntrustedFile
 from kerastl.model.archive import pieces
 from kerastl.model.stored import EXPANSION, SLACK
@@ -17,19 +19,29 @@ MOST_TEXT = (
 )  # bytes of config or metadata; EfficientNetV2-L, among the largest of keras.applications, has under 1 MiB
 
 
-def load_from_memory(members):
-    """The model of a `.keras` file that stands in memory: in safe mode, as by default, and not compiled.
+def load_from_folder(folder, config):
+    """The model of a `.keras` file that was unpacked: in safe mode, as by default, and not compiled.
 
-    Keras' public function takes paths alone.
+    Args:
+        folder: path of the folder.
+        config: JSON of the model, in letters that every locale reads alike; it takes the place of the file's own.
+    """
+    (folder / CONFIG).write_text(config, encoding="ascii")
+    return keras.models.load_model(folder, compile=False)
+
+
+def load_from_memory(members, config):
+    """As `load_from_folder`, of a file that stands in memory; Keras' public function takes paths alone.
 
     Args:
         members: from the name of each member to its bytes.
+        config: JSON of the model; it takes the place of the file's own.
     """
     from keras.src.saving import saving_lib
 
     with io.BytesIO() as file:
         with zipfile.ZipFile(file, "w") as archive:
-            for name, content in members.items():
+            for name, content in {**members, CONFIG: config}.items():
                 archive.writestr(name, content)
         file.seek(0)
         return saving_lib.load_model(file, compile=False)

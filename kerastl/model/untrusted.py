@@ -10,8 +10,10 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -27,6 +29,7 @@ from kerastl.model.keras_file import (
     WEIGHTS,
     check_members,
     check_text,
+    load_from_folder,
     load_from_memory,
     unpack,
     unpacked,
@@ -57,14 +60,16 @@ class Checked:
     """A file that was looked through.
 
     Args:
-        model: a private copy of it, as Keras loads a model: a folder for a .keras; its members, where the disk takes no copy.
-        weights: the same, as Keras loads weights; None where there is none on the disk.
+        load: a function that gives its model, with another config in the place of its own.
+        copied: the private copy that is loaded, which messages of Keras name; None in memory.
+        weights: the copy as Keras loads weights; None where there is none on the disk.
         text: of the model's config, None where there are weights alone.
         stored: how many numbers it stores.
         keras2: whether Keras 2 wrote it.
     """
 
-    model: Path | dict
+    load: Callable
+    copied: Path | None
     weights: Path | None
     text: str | None
     stored: int
@@ -100,23 +105,12 @@ def load_untrusted(path, side=SIDE):
             check_config(config, f"{path}: its config")
             # A copy, as Keras takes out of a config what it has read.
             _check_sizes(copy.deepcopy(config), path, side, found.stored)
-        if isinstance(found.model, dict):
-            return _loaded({**found.model, CONFIG: json.dumps(config)}, path, found.keras2)
-        if found.keras2 and not found.model.is_dir():
-            with h5py.File(found.model, "r+") as file:
-                file.attrs["model_config"] = json.dumps(config)
-        if found.model.is_dir():  # the same JSON again, in letters that every locale reads alike
-            (found.model / CONFIG).write_text(json.dumps(config), encoding="ascii")
-        return _loaded(found.model, path, found.keras2)
-
-
-def _loaded(copied, path, keras2):
-    try:
-        return load_from_memory(copied) if isinstance(copied, dict) else keras.models.load_model(copied, compile=False)
-    except Exception as error:
-        reason = brief(error) if isinstance(copied, dict) else brief(error).replace(str(copied), str(path))
-        expected = REMEDY if keras2 else "expected a model saved whole"
-        raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
+        try:
+            return found.load(config=json.dumps(config))
+        except Exception as error:
+            reason = brief(error).replace(str(found.copied), str(path))
+            expected = REMEDY if found.keras2 else "expected a model saved whole"
+            raise MissingWeights(f"{path}: Keras cannot load it ({reason}); {expected}") from None
 
 
 @contextmanager
@@ -225,16 +219,18 @@ def _read_keras(path, folder, size):
             if error.errno not in NO_ROOM:
                 raise
             parts = unpacked(file, members, path)
-            stored, _ = _read_arrays(io.BytesIO(parts[WEIGHTS]), f"{path}: {WEIGHTS}", size)
-            return Checked(parts, None, parts[CONFIG].decode("utf-8"), stored)
-        text = (folder / CONFIG).read_text(encoding="utf-8")
-        stored, _ = _read_arrays(folder / WEIGHTS, f"{path}: {WEIGHTS}", size)
-        return Checked(folder, folder / WEIGHTS, text, stored, is_keras2(_version(folder / METADATA)))
+            load, copied, weights, arrays = partial(load_from_memory, parts), None, None, io.BytesIO(parts[WEIGHTS])
+        else:
+            parts = {name: (folder / name).read_bytes() for name in (CONFIG, METADATA) if (folder / name).is_file()}
+            load, copied, weights = partial(load_from_folder, folder), folder, folder / WEIGHTS
+            arrays = weights
+        stored, _ = _read_arrays(arrays, f"{path}: {WEIGHTS}", size)
+        return Checked(load, copied, weights, parts[CONFIG].decode("utf-8"), stored, is_keras2(_version(parts)))
 
 
-def _version(metadata):
+def _version(parts):
     """The version of Keras that wrote a .keras file, or None where it does not say."""
-    facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.is_file() else {}
+    facts = json.loads(parts.get(METADATA, b"{}"))
     version = facts.get("keras_version") if isinstance(facts, dict) else None
     return version if isinstance(version, str) else None
 
@@ -246,7 +242,13 @@ def _read_hdf5(path, folder, size):
         stored, text = _read_arrays(copy, path, size)
         with h5py.File(copy, "r") as file:
             version = read_text(file, "keras_version", path)
-        return Checked(copy, copy, text, stored, is_keras2(version))
+        return Checked(partial(_load_hdf5, copy), copy, copy, text, stored, is_keras2(version))
+
+
+def _load_hdf5(copy, config):
+    with h5py.File(copy, "r+") as file:
+        file.attrs["model_config"] = config
+    return keras.models.load_model(copy, compile=False)
 
 
 def _read_arrays(copy, source, size):

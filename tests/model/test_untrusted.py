@@ -70,9 +70,16 @@ def test_where_the_disk_takes_no_copy_it_is_read_in_memory(no_room, tmp_path):
     np.testing.assert_array_equal(answer, [[5, 5]])
 
 
+def test_a_file_of_keras_2_is_told_in_memory_too(no_room, tmp_path):
+    code = model(layer("Lambda", {"function": "code"}))
+    path = keras_file(code, facts=json.dumps({"keras_version": "2.15.0"}))(tmp_path)
+    with pytest.raises(UntrustedFile, match=r"found Lambda.*it was saved by Keras 2"):
+        load_untrusted(path)
+
+
 def test_what_is_refused_is_refused_in_memory_too(no_room, tmp_path):
     code = model(layer("Lambda", {"function": "code"}))
-    with pytest.raises(UntrustedFile, match="found Lambda"):
+    with pytest.raises(UntrustedFile, match=r"found Lambda"):
         load_untrusted(keras_file(code)(tmp_path))
     with (
         pytest.raises(KerastlError, match="no room for a copy of it; set TMPDIR"),
