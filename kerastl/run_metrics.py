@@ -62,7 +62,7 @@ _PLANNED = {
 PHASE = {
     "name": str,
     "epochs": Number(0, MOST_EPOCHS, whole=True),
-    "best_epoch": Maybe(Number(1, MOST_EPOCHS, whole=True)),
+    "best_epoch": Maybe(Number(0, MOST_EPOCHS, whole=True)),
     "seconds": AMOUNT,
     "feature_seconds?": AMOUNT,
     "images_per_second": Number(1e-9),
@@ -131,8 +131,8 @@ def misfit(metrics):
         groups = [[group["name"] for group in it["groups"]] for it in metrics["plan"]]
         if [it["name"] for it in metrics["plan"]] != names or not groups[0] or any(it != groups[0] for it in groups):
             return "plan: its phases or their groups are not those of the run; expected the same phases, and groups in each"
-        if not any(group["learning_rate"] for it in metrics["plan"] for group in it["groups"]):
-            return "plan: no group has a learning rate; expected one or more"
+        if not any(group["layers_trained"] for it in metrics["plan"] for group in it["groups"]):
+            return "plan: no group has a layer that learns; expected one or more"
     temperature = metrics.get("temperature")
     if temperature and temperature["value"] and "interval" not in temperature:
         return "temperature.interval: is missing; expected the interval of its value"

@@ -141,7 +141,7 @@ def _begin(folder, about):
 
 def _patience(spec):
     """Epochs in which no trial is judged: a third of them."""
-    return round(sum(phase.epochs for phase in spec.phases) * spec.train.epochs_scale / 3)
+    return round(sum(phase.epochs or 0 for phase in spec.phases) * spec.train.epochs_scale / 3)
 
 
 def _train(spec, folder, trial):
@@ -227,7 +227,11 @@ def _on_everything(spec, phases):
     """The recipe without validation: phases that chose their epoch on validation run for that many epochs."""
     fixed = []
     for phase, done in zip(spec.phases, phases, strict=True):
-        table = strict.dump(phase) | {"epochs": done["best_epoch"] or done["epochs"], "keep_best": False}
+        if done["best_epoch"] == 0:  # it was not better than what was before it
+            continue
+        table = strict.dump(phase)
+        if not phase.solve:
+            table |= {"epochs": done["best_epoch"] or done["epochs"], "keep_best": False, "only_if_better": False}
         table.pop("early_stopping", None)
         fixed.append(table)
     return override(spec, **{"phases": fixed, "data.validation": 0.0, "train.epochs_scale": 1.0})

@@ -112,6 +112,15 @@ def _warmup_where_it_is(table):
     return table if table.get("name") in ("cosine", "one-cycle") else _without(table, "warmup")
 
 
+def _steps_or_solved(table):
+    if table.get("solve"):
+        return {name: it for name, it in table.items() if name in ("name", "solve", "image_size")} | {
+            "trainable": "head"
+        }
+    made = {"epochs": 1, "optimizer": {"learning_rate": 0.1}, **table}
+    return _rates_of_its_groups(made)
+
+
 def _rates_of_its_groups(table):
     named, rates = table.get("trainable", "all"), table["optimizer"]["learning_rate"]
     table = _without(table, "trainable") if named == [] else table
@@ -124,7 +133,9 @@ def _rates_of_its_groups(table):
 
 def _phases_told_apart(table):
     phases = [{**phase, "name": f"{phase['name']}-{i}"} for i, phase in enumerate(table["phases"])]
-    chooses = any("early_stopping" in phase or phase.get("keep_best") for phase in phases)
+    chooses = any(
+        "early_stopping" in phase or phase.get("keep_best") or phase.get("only_if_better") for phase in phases
+    )
     in_vain = chooses and not table["data"].get("validation", 1)
     return {**table, "phases": phases, "data": _without(table["data"], "validation") if in_vain else table["data"]}
 
@@ -135,6 +146,6 @@ MENDED = {
     schema.HeadSpec: _dropout_for_each,
     schema.OptimizerSpec: _momentum_where_it_is,
     schema.ScheduleSpec: _warmup_where_it_is,
-    schema.Phase: _rates_of_its_groups,
+    schema.Phase: _steps_or_solved,
     schema.Recipe: _phases_told_apart,
 }

@@ -44,7 +44,8 @@ def training_batches(
         augment_spec: an `AugmentSpec`, or None for no augmentation and no mixing.
         label_smoothing: share of each target that is spread over all classes (Szegedy et al. 2016, section 7).
         first_step: where to begin, counted over the whole phase.
-        views: how many versions of the set follow each other in `images`; every pass takes the next one.
+        views: how many versions of the set follow each other in `images`; every image takes its next one at every pass, and those
+            of a pass are not all of one version.
 
     Returns:
         A tf.data.Dataset of (images, float32 targets of shape (batch, classes)); images are as they are stored, or float32
@@ -63,7 +64,7 @@ def training_batches(
         chosen = tf.random.experimental.index_shuffle(
             places, seed=tf.stack([tf.cast(order_seed, tf.int64), epoch]), max_index=n - 1
         )
-        view = (epoch * repeat + chosen // once) % views
+        view = (epoch * repeat + chosen // once + chosen % once) % views
         pixels, labels = take(view * once + chosen % once)
         targets = _targets(labels, classes, label_smoothing)
         if not layers and not mixers:
@@ -108,7 +109,7 @@ def _evaluated(images, classes, places):
     return places.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(AHEAD)
 
 
-def ordered_batches(images, places, batch_size, augment_spec=None, seed=None):
+def ordered_batches(images, places, batch_size, augment_spec=None, seed=None, mirrored=()):
     """The images at some places, in the order given, without labels: for the pass through frozen layers.
 
     Args:
@@ -117,6 +118,7 @@ def ordered_batches(images, places, batch_size, augment_spec=None, seed=None):
         batch_size: images in a step; the last one may be smaller.
         augment_spec: an `AugmentSpec`, or None; without mixing.
         seed: of its draws, which are a function of the seed and the first place of a batch.
+        mirrored: axes of a batch along which each image is turned.
 
     Returns:
         A tf.data.Dataset of images, float32 where they are augmented.
@@ -127,6 +129,8 @@ def ordered_batches(images, places, batch_size, augment_spec=None, seed=None):
 
     def batch(here):
         pixels, _ = take(here)
+        if mirrored:
+            pixels = tf.reverse(pixels, mirrored)
         if not layers:
             return pixels
         return augment(tf.cast(pixels, tf.float32), layers, _step_seeds(draw_seed, here[0]))

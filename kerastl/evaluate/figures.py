@@ -175,7 +175,7 @@ def _rates(rows, plan, phases):
     places, rates, start = [], {name: [] for name in names}, 0.5
     for it, phase in zip(plan, phases, strict=True):
         epochs, steps = sum(row["phase"] == it["name"] for row in rows), it["steps_per_epoch"]
-        schedule = make_schedule(phase.schedule, 1.0, it["epochs"], steps)
+        schedule = 1.0 if phase.solve else make_schedule(phase.schedule, 1.0, it["epochs"], steps)
         at = np.unique(np.linspace(0, epochs * steps - 1, POINTS).astype(int))
         shape = [float(schedule(step)) if callable(schedule) else schedule for step in at.tolist()]
         places += [*(start + (at + 0.5) / steps), np.nan]

@@ -52,7 +52,7 @@ def judge_splits(model, data, spec, folder, phases, score_test):
     with parts.alone("curves.png"):
         draw_curves(history, folder / "curves.png")
     splits = {"validation": data.validation, "test": data.test if score_test else None}
-    table = {"train": _as_trained(history, phases[-1], len(data.train))}
+    table = {"train": _as_trained(history, phases, len(data.train))}
     for name, images in splits.items():
         if not images:
             continue
@@ -120,10 +120,14 @@ def answers(model, images, spec, name):
     return plain, (plain + mirrored) / 2
 
 
-def _as_trained(history, last_phase, n):
+def _as_trained(history, phases, n):
     """Loss and accuracy on the training images, as they were on the way through the epoch whose weights were kept."""
-    rows = history[-last_phase["epochs"] :]
-    row = rows[(last_phase["best_epoch"] or len(rows)) - 1]
+    counted = [
+        phase for phase in phases if phase["best_epoch"] != 0
+    ] or phases  # the others went back to what was before them
+    last = next(place for place, phase in enumerate(phases) if phase is counted[-1])
+    first = sum(phase["epochs"] for phase in phases[:last])
+    row = history[first + (counted[-1]["best_epoch"] or counted[-1]["epochs"]) - 1]
     return {"n": n, "loss": row["loss"], "accuracy": row["accuracy"]}
 
 

@@ -14,7 +14,7 @@ from kerastl.model.pretrained import pretrained
 from kerastl.schema import Normalize
 
 INPUT_LAYERS = ("image", "resize", "preprocess")
-FEATURES = "features"
+FEATURES, LOGITS = "features", "logits"
 IMAGENET = Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
@@ -149,6 +149,6 @@ def _head(x, spec, classes):
         if rate:
             x = keras.layers.Dropout(rate, name=f"head_dropout{i}", dtype="float32")(x)
         last = i > len(spec.widths)
-        name, activation = ("logits", None) if last else (f"head_dense{i}", spec.activation)
+        name, activation = (LOGITS, None) if last else (f"head_dense{i}", spec.activation)
         x = keras.layers.Dense(width, activation=activation, name=name, dtype="float32")(x)
     return keras.layers.Activation("softmax", name="probabilities", dtype="float32")(x)

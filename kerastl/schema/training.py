@@ -46,7 +46,12 @@ class TrainSpec:
     learning_rate_scale: float = key(1.0, "multiplies every learning rate", above=0.0)
     precision: Precision = key("float32", "of a training step; auto measures on this machine once")
     trunk_precision: Precision | None = key(None, "of the pass through frozen layers (absent: as precision)")
-    views: int = key(0, "augmented views of each image that are cached; 0: new ones every epoch, no cache", at_least=0)
+    views: Literal["auto"] | int = key(
+        "auto",
+        "augmented views of each image that are cached; auto: as many as the epochs can use and the budget holds; 0: new ones "
+        "every epoch, no cache",
+        at_least=0,
+    )
     cache_dtype: Literal["float32", "float16", "bfloat16"] = key("float32", "in which cached features are stored")
     cache_budget: CacheBudget = key(CacheBudget, "room for cached features")
     jit_compile: bool = key(False, "compile the steps with XLA")
@@ -119,16 +124,30 @@ class Phase:
     batch_norm_momentum: Literal["auto"] | float = key(
         "auto", "of the moving statistics; auto keeps up with the phase's steps", at_least=0.0, below=1.0
     )
-    epochs: int = key(doc="a whole number of passes", at_least=1)
-    optimizer: OptimizerSpec = key(doc="a table {name, learning_rate, ...}")
+    solve: Literal["logistic"] | None = key(
+        None,
+        "logistic: the head is solved to its optimum on the features of all images, in place of epochs and an optimizer",
+    )
+    epochs: int | None = key(None, "a whole number of passes; required without solve", at_least=1)
+    optimizer: OptimizerSpec | None = key(None, "a table {name, learning_rate, ...}; required without solve")
     schedule: ScheduleSpec = key(ScheduleSpec, "constant when absent")
     early_stopping: EarlyStopping | None = key(None, "the phase then ends with its best weights")
     keep_best: bool = key(False, "end the phase with the weights of its lowest validation loss")
+    only_if_better: bool = key(
+        False,
+        "the phase counts only if its best validation loss is lower than that before it; the weights go back otherwise",
+    )
     image_size: int | None = key(None, "side in pixels in this phase (absent: the model's)", at_least=1)
     precision: Precision | None = key(None, "of this phase's steps (absent: train.precision)")
 
     def __post_init__(self):
         check_file_name(self.name)
+        if self.solve:
+            self._check_solved()
+            return
+        if missing := [name for name in ("epochs", "optimizer") if getattr(self, name) is None]:
+            doc = type(self).__dataclass_fields__[missing[0]].metadata["doc"]
+            raise ValueError(f"{missing[0]}: is missing; expected {doc}")
         rates = self.optimizer.learning_rate
         named = {"head": ("head",)}.get(self.trainable, self.trainable)
         if isinstance(rates, dict) and isinstance(named, tuple) and set(rates) != set(named):
@@ -138,7 +157,19 @@ class Phase:
         if isinstance(self.trainable, tuple) and not self.trainable:
             raise ValueError("trainable: found an empty list; expected at least one group, or 'head'")
 
+    def _check_solved(self):
+        """A solved head takes no steps: what a step has is refused."""
+        if self.trainable not in ("head", ("head",)):
+            raise ValueError(f'trainable: found {self.trainable!r} beside solve = {self.solve!r}; expected "head"')
+        plain = {name: it.default for name, it in type(self).__dataclass_fields__.items()}
+        plain["schedule"] = ScheduleSpec()
+        for name in ("epochs", "optimizer", "schedule", "early_stopping", "keep_best", "only_if_better", "precision"):
+            if getattr(self, name) != plain[name]:
+                raise ValueError(f"{name}: a phase with solve = {self.solve!r} has no steps; expected no {name}")
+
     @property
     def monitor(self):
         """What chooses the weights that the phase ends with, or None for the last ones."""
-        return self.early_stopping.monitor if self.early_stopping else "val_loss" if self.keep_best else None
+        if self.early_stopping:
+            return self.early_stopping.monitor
+        return "val_loss" if self.keep_best or self.only_if_better else None

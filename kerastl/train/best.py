@@ -16,7 +16,7 @@ class BestWeights(keras.callbacks.ModelCheckpoint):
         monitor: val_loss or val_accuracy.
 
     Attributes:
-        best_epoch: counted from 1; 0 before the first.
+        best_epoch: counted from 1; 0 before the first, and for the weights before the phase.
     """
 
     def __init__(self, folder, name, monitor):
@@ -29,6 +29,17 @@ class BestWeights(keras.callbacks.ModelCheckpoint):
     def file(self):
         """Path of the best weights so far."""
         return self.folder / f"{self.name}-{self.best_epoch:03d}.weights.h5"
+
+    def begin_with(self, model, scores):
+        """Let the weights before the phase be the best so far.
+
+        Args:
+            model: what learns in the phase.
+            scores: of these weights, as `model.evaluate` gives them.
+        """
+        self.best, self.best_epoch = scores[self.monitor.removeprefix("val_")], 0
+        model.save_weights(self.file)
+        flush(self.file)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

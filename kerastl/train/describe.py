@@ -2,12 +2,18 @@
 
 from kerastl.train.frontier import human_bytes
 
+# Phase.solve -> what is said of it.
+SOLVERS = {
+    "logistic": "regularised multinomial logistic regression; its strength is chosen on validation images, or by cross-validation"
+}
+
 
 def describe(plans):
     """The plan as text: a line for each phase and a table of its groups."""
     lines = []
     for number, it in enumerate(plans, start=1):
         length = f"{it.epochs} epochs x {it.steps_per_epoch} steps = {it.steps} steps"
+        length = "solved, no steps" if it.phase.solve else length
         lines.append(f"phase {number}/{len(plans)} {it.phase.name}: {length}")
         lines += [f"    {about}: {told}" for about, told in settings(it).items()]
         lines += [f"    warning: {warning}" for warning in it.warnings]
@@ -15,7 +21,7 @@ def describe(plans):
             f"    {'group':<10}{'layers trained':>16}{'parameters trained':>20}{'frozen':>14}{'learning rate':>15}"
         )
         for group in it.groups:
-            rate = "frozen" if group.learning_rate is None else f"{group.learning_rate:g}"
+            rate = "frozen" if not group.trained else "solved" if it.phase.solve else f"{group.learning_rate:g}"
             of = f"{len(group.trained)} of {group.layers}"
             lines.append(f"    {group.name:<10}{of:>16}{group.parameters:>20,}{group.frozen_parameters:>14,}{rate:>15}")
         lines.append("")
@@ -59,7 +65,8 @@ def settings(it):
     """What holds for a whole phase: a dict from what it is about to what is said of it."""
     phase, momentum = it.phase, sorted(set(it.momentum.values()))
     told = {
-        "optimizer": f"{_optimizer(phase.optimizer)}; schedule: {_schedule(phase.schedule)}",
+        "solver": phase.solve and SOLVERS[phase.solve],
+        "optimizer": phase.optimizer and f"{_optimizer(phase.optimizer)}; schedule: {_schedule(phase.schedule)}",
         "batch normalisation": f"updated, momentum {' and '.join(f'{m:g}' for m in momentum)}"
         if momentum
         else "frozen",
@@ -71,7 +78,8 @@ def settings(it):
         "cache": _cache(it),
         "early stopping": phase.early_stopping
         and f"{phase.early_stopping.monitor}, patience {phase.early_stopping.patience}",
-        "ends with": phase.monitor and f"the weights of its best {phase.monitor}",
+        "ends with": phase.monitor
+        and f"the weights of its best {phase.monitor}" + (", or those before it" if phase.only_if_better else ""),
     }
     return {about: words for about, words in told.items() if words}
 
@@ -99,7 +107,5 @@ def _cache(it):
     views = f", {frontier.views} views" if frontier.views > 1 else ""
     narrow = f", in {it.trunk_precision}" if it.trunk_precision != "float32" else ""
     via = f", by way of {frontier.via}" if frontier.via else ""
-    return (
-        f"up to {frontier.layer} ({shape}){views}{narrow}{via}: {human_bytes(frontier.bytes)}; "
-        f"{frontier.gain:g} times less arithmetic"
-    )
+    gain = "" if it.phase.solve else f"; {frontier.gain:g} times less arithmetic"
+    return f"up to {frontier.layer} ({shape}){views}{narrow}{via}: {human_bytes(frontier.bytes)}{gain}"

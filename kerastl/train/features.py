@@ -21,6 +21,7 @@ from kerastl.model.cut import split
 from kerastl.model.fold import fold
 from kerastl.schema import AugmentSpec, CacheBudget
 from kerastl.strict import dump
+from kerastl.train.frontier import ITEM_BYTES, mirrors, without_mixing
 from kerastl.train.precision import set_precision
 from kerastl.train.progress import PassProgress
 from kerastl.train.store import Store, make_room
@@ -43,6 +44,36 @@ class View:
     augment: AugmentSpec
     seed: int
     number: int
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The mirror images of a whole set of images.
+
+    Args:
+        axes: of a batch along which each image is turned: 1 upside down, 2 left to right.
+    """
+
+    axes: tuple[int, ...]
+
+
+def views_of(augment, seed, count):
+    """The versions of a set of images: the images and their mirror images where there are no others, drawn ones otherwise.
+
+    Args:
+        augment: an `AugmentSpec`; its mixing is left out.
+        seed: of the draws.
+        count: how many.
+
+    Returns:
+        A list of `None` for the images as they are, `Mirror` and `View`.
+    """
+    augment = without_mixing(augment)
+    if augment == AugmentSpec():
+        return [None]
+    if axes := mirrors(augment):
+        return [Mirror(it) if it else None for it in axes[:count]]
+    return [View(augment, seed, number) for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +125,7 @@ def cached_features(trunk, images, views=(None,), title="features"):
     Args:
         trunk: a `Trunk`.
         images: `Images`.
-        views: `None` for the images as they are, or a `View`; one after the other in the result.
+        views: what `views_of` gives; one after the other in the result.
         title: of the progress bar.
 
     Returns:
@@ -118,6 +149,23 @@ def cached_features(trunk, images, views=(None,), title="features"):
     return found[:] if found.nbytes <= budget.ram else found
 
 
+def computed_features(trunk, images, views=(None,), title="features"):
+    """As `cached_features`, in memory and kept nowhere: for what is needed once."""
+    found, everything = [], np.arange(len(images))
+    for number, view in enumerate(views, start=1):
+        batches = ordered_batches(images, everything, trunk.how.batch_size, **_draws(view))
+        named = title if len(views) == 1 else f"{title}, view {number}/{len(views)}"
+        _compute(trunk, batches, len(images), lambda rows, at: found.append(rows), named)
+    return np.concatenate(found)
+
+
+def _draws(view):
+    """What `ordered_batches` is told of a view."""
+    if isinstance(view, View):
+        return {"augment_spec": view.augment, "seed": [view.seed, view.number]}
+    return {"mirrored": view.axes} if view else {}
+
+
 def _complete(trunk, images, digests, view, in_use, title):
     """The store of what a trunk gives, with a row for every image; None where there is no room."""
     how = trunk.how
@@ -126,7 +174,7 @@ def _complete(trunk, images, digests, view, in_use, title):
     missing = store.missing(digests)
     if not len(missing):
         return store
-    draws = {"augment_spec": view.augment, "seed": [view.seed, view.number]} if view else {}
+    draws = _draws(view)
     if trunk.before:
         before = _complete(trunk.before, images, digests, view, in_use, title)
         if before is None:
@@ -137,14 +185,25 @@ def _complete(trunk, images, digests, view, in_use, title):
         warnings.warn(f"features are not cached: {reason}", KerastlWarning, stacklevel=3)
         return None
     store.begin()
-    _compute(trunk, ordered_batches(images, missing, how.batch_size, **draws), digests[missing], store, title)
+    batches, named = ordered_batches(images, missing, how.batch_size, **draws), digests[missing]
+    _compute(trunk, batches, len(named), lambda rows, at: store.write(named[at], rows), title)
     return store
 
 
-def _compute(trunk, batches, digests, store, title):
+def _compute(trunk, batches, count, take, title):
+    """Pass batches through a trunk.
+
+    Args:
+        trunk: a `Trunk`.
+        batches: of images.
+        count: of images in all of them.
+        take: a function of some rows of features, and of the slice of places where they belong.
+        title: of the progress bar.
+    """
     size, waiting, done = trunk.how.batch_size, [], 0
-    rows = size * max(1, SHARD_BYTES // (size * store.row.itemsize))
-    progress = PassProgress(title, -(-len(digests) // size))
+    row = int(np.prod(trunk.model.output.shape[1:])) * ITEM_BYTES[trunk.how.dtype]
+    rows = size * max(1, SHARD_BYTES // (size * row))
+    progress = PassProgress(title, -(-count // size))
     try:
         for images in batches:
             n = len(images)
@@ -152,8 +211,8 @@ def _compute(trunk, batches, digests, store, title):
             full = tf.gather(images, tf.range(size) % n) if n < size else images
             waiting.append(trunk.run(tf.cast(full, tf.float32)).numpy()[:n])
             n = sum(map(len, waiting))
-            if n == rows or done + n == len(digests):
-                store.write(digests[done : done + n], np.concatenate(waiting))
+            if n == rows or done + n == count:
+                take(np.concatenate(waiting), slice(done, done + n))
                 waiting, done = [], done + n
             progress.advance()
     finally:
@@ -189,7 +248,9 @@ def _about(trunk, images, digests, view):
         "decoder": DECODER,  # an image is known by the digest of its file
         "keras": keras.__version__,
     }
-    if view:  # the draws depend on an image's place in the set, so the set is part of what they are
+    if isinstance(view, Mirror):
+        about |= {"mirrored": list(view.axes)}
+    elif view:  # the draws depend on an image's place in the set, so the set is part of what they are
         about |= {
             "augment": dump(view.augment),
             "seed": view.seed,

@@ -18,12 +18,13 @@ from kerastl.train import state
 from kerastl.train.best import BestWeights
 from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
 from kerastl.train.divergence import Divergence, memory_told
-from kerastl.train.history import HistoryRows, columns_of
+from kerastl.train.history import COLUMNS, HistoryRows, columns_of, write_csv
 from kerastl.train.learner import apply, make_learner, on_devices, quieted
 from kerastl.train.optimizers import combine, make_optimizers
 from kerastl.train.pace import Pace
 from kerastl.train.precision import precision
-from kerastl.train.progress import PhaseProgress, paced
+from kerastl.train.progress import PhaseProgress, paced, tell_epoch
+from kerastl.train.solve import solve_head
 from kerastl.train.state import Keeper
 from kerastl.train.steps import phase_batches, steps_per_call, validation_steps
 from kerastl.train.tensorboard import Curves
@@ -106,13 +107,51 @@ class Work:
 
 
 def _run_phase(work, number, rows):
-    """Train one phase, or what is left of it; gives its summary, and the rows of the history so far."""
-    recipe, it, run_dir = work.recipe, work.plans[number], work.run_dir
-    keras.utils.set_random_seed(_phase_seed(recipe, number))
-    began = time.perf_counter()
+    """One phase, or what is left of it; gives its summary, and the rows of the history so far."""
+    it = work.plans[number]
+    keras.utils.set_random_seed(_phase_seed(work.recipe, number))
     work.pace.begin(number)
     length = {"epochs": it.epochs, "steps_per_epoch": it.steps_per_epoch}
-    tell("phase", run=str(run_dir), phase=it.phase.name, number=number + 1, of=len(work.plans), **length)
+    tell("phase", run=str(work.run_dir), phase=it.phase.name, number=number + 1, of=len(work.plans), **length)
+    return (_solve if it.phase.solve else _train)(work, number, rows)
+
+
+def _solve(work, number, rows):
+    """A phase whose head is solved: an epoch of its own in the history."""
+    it = work.plans[number]
+    with stop_signals():
+        solved = solve_head(work.model, work.data, work.recipe, it)
+    work.pace.did("training", 1, solved["seconds"])
+    _leave(work.model, it)
+    row = {"phase": it.phase.name, "epoch": 1, **{name: solved[name] for name in COLUMNS if name in solved}}
+    row["seconds"] = seconds = round(solved["seconds"] + solved["feature_seconds"], 3)
+    rows = [*rows, row]
+    write_csv(work.run_dir / "history.csv", rows, columns_of(work.groups))
+    for see in work.seen_by:
+        see(rows)
+    of = f"({number + 1}/{len(work.plans)})"
+    tell_epoch(
+        work, number, rows, f"{it.phase.name} {of} solved, penalty {solved['penalty']:.2g} by {solved['chosen_on']}"
+    )
+    images = len(work.data.train) * it.frontier.views
+    return {
+        "name": it.phase.name,
+        "epochs": 1,
+        "best_epoch": None,
+        "steps": 1,
+        "seconds": seconds,
+        "feature_seconds": round(solved["feature_seconds"], 2),
+        "images_per_second": round(images / max(solved["seconds"], 1e-3), 1),
+        "precision": "float32",
+        "penalty": solved["penalty"],
+        "chosen_on": solved["chosen_on"],
+    }, rows
+
+
+def _train(work, number, rows):
+    """A phase that takes steps."""
+    recipe, it, run_dir = work.recipe, work.plans[number], work.run_dir
+    began = time.perf_counter()
     learner = make_learner(work.model, work.data, recipe, it, seed=recipe.seed)
     with scope(work.strategy):
         learner = on_devices(learner, it, work.strategy)
@@ -127,6 +166,8 @@ def _run_phase(work, number, rows):
             progress = PhaseProgress(work, number, recorder)
             callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, progress]
             try:
+                if phase.only_if_better:
+                    best.begin_with(learner.model, _validation_loss(learner, work, number))
                 with stop_signals(at_once=False) as stop:  # the next step keeps the state, or the last one did
                     keeper = Keeper(run_dir, it, callbacks, watch, stop, 60 * recipe.train.checkpoint_minutes, began)
                     _all_epochs(learner, work, number, [*callbacks, keeper])
@@ -147,6 +188,13 @@ def _run_phase(work, number, rows):
         "images_per_second": round(images / recorder.training_seconds, 1),
         "precision": learner.precision,
     }, recorder.rows
+
+
+def _validation_loss(learner, work, number):
+    """Before the first step of a phase."""
+    _, validation = phase_batches(learner, work.data, work.recipe, work.plans[number], number, 0, work.strategy)
+    steps = validation_steps(learner, work.recipe)
+    return learner.model.evaluate(validation, steps=steps, verbose=0, return_dict=True)
 
 
 def _phase_seed(recipe, number):

@@ -16,6 +16,10 @@ from kerastl.schema import AugmentSpec
 
 MIXING = ("mixup", "cutmix", "mix_switch", "mix_in")  # the keys of `augment` that take a whole batch
 WORTH = 1.1  # the least gain for which features are cached
+# With views = "auto": a view is seen so often at least, there are so many at most, and so many for a head that is solved.
+SEEN, MOST_VIEWS, SOLVED_VIEWS = 2, 10, 4
+# augment.flip -> the axes of a batch that are turned, for each version of an image that there is, the image itself first.
+MIRRORS = {"horizontal": ((), (2,)), "vertical": ((), (1,)), "both": ((), (2,), (1,), (1, 2))}
 ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Layers that draw while training, and what has to be 0 so that they do not.
 DRAWS = {
@@ -81,7 +85,7 @@ def find_frontier(model, trained, quiet, recipe, epochs, images, later=()):
         trained: names of the layers that learn.
         quiet: what `quiet_layers` gave.
         recipe: a `Recipe`.
-        epochs: of the phase.
+        epochs: of the phase; None where its head is solved, which needs the features once.
         images: how many (train, validate).
         later: frontiers of later phases that this one may start from, because they see the same there.
 
@@ -98,33 +102,58 @@ def find_frontier(model, trained, quiet, recipe, epochs, images, later=()):
     inside = arithmetic(trunk)
     if not inside:
         return Frontier(None, why_not="nothing before the first layer that learns takes time")
-    augmented = without_mixing(recipe.augment) != AugmentSpec()
-    repeat, (train, validate) = recipe.data.repeat, images
-    views = min(recipe.train.views, epochs * repeat) if augmented else 1
+    repeat, (train, validate), shape = recipe.data.repeat, images, tuple(cut.output.shape[1:])
+    row = int(np.prod(shape)) * ITEM_BYTES[recipe.train.cache_dtype]
+    views = _views(recipe, epochs and epochs * repeat, recipe.train.cache_budget.disk / row - validate, train)
     on_the_way = [it for it in later if it.cached and len(it.trunk) < len(trunk) and it.views >= views]
     via = max(on_the_way, key=lambda it: len(it.trunk), default=None)
     once = (views * train + validate) * (inside - (arithmetic(trunk[: len(via.trunk)]) if via else 0))
     each = (3 * train * repeat + validate) * arithmetic(model.layers[len(trunk) :])
-    gain = epochs * (each + (train * repeat + validate) * inside) / (once + epochs * each)
-    shape = tuple(cut.output.shape[1:])
-    size = (views * train + validate) * int(np.prod(shape)) * ITEM_BYTES[recipe.train.cache_dtype]
+    gain = 1.0
+    if epochs:
+        gain = epochs * (each + (train * repeat + validate) * inside) / (once + epochs * each)
+    size = (max(views, 1) * train + validate) * row
     return Frontier(
         layer=cut.name,
         shape=shape,
         bytes=size,
         views=max(views, 1),
         gain=round(gain, 2),
-        why_not=_why_not(recipe, augmented, shape, size, gain),
+        why_not=_why_not(recipe, epochs, views, shape, size, gain),
         trunk=tuple(layer.name for layer in trunk),
         via=via.layer if via else None,
     )
 
 
-def _why_not(recipe, augmented, shape, size, gain):
+def _views(recipe, passes, room, train):
+    """How many versions of the training images are kept; 0 where there are to be new ones every epoch.
+
+    Args:
+        recipe: a `Recipe`.
+        passes: over the training images in the phase; None where its head is solved.
+        room: for how many rows of features the budget has room.
+        train: how many images there are.
+    """
+    augment, asked = without_mixing(recipe.augment), recipe.train.views
+    if augment == AugmentSpec():
+        return 1
+    different = len(mirrors(augment) or ())  # 0: any number of them can be drawn
+    if asked != "auto":
+        return min(asked, different or asked, passes or asked)
+    held = int(room // train)
+    if passes is None:
+        return max(1, min(different or SOLVED_VIEWS, held))
+    views = min(different or MOST_VIEWS, passes // SEEN, held)
+    return views if views > 1 else 0
+
+
+def _why_not(recipe, epochs, views, shape, size, gain):
     train, mixed = recipe.train, recipe.augment.mixup or recipe.augment.cutmix
     if not train.cache_budget.disk:
         return "train.cache_budget.disk is 0"
-    if augmented and not train.views:
+    if epochs is None:
+        return _too_large(train, size)
+    if not views:
         return "augmentation draws new images every epoch (train.views = K would keep K versions)"
     if mixed and recipe.augment.mix_in == "pixels":
         return "mixup and cutmix mix pixels (augment.mix_in = 'features' would mix what is cached)"
@@ -135,6 +164,10 @@ def _why_not(recipe, augmented, shape, size, gain):
         )
     if gain < WORTH:
         return f"it would not pay: {gain:.2f} times the arithmetic without it"
+    return _too_large(train, size)
+
+
+def _too_large(train, size):
     if size > train.cache_budget.disk:
         return f"{human_bytes(size)} exceed train.cache_budget.disk = {human_bytes(train.cache_budget.disk)}"
     return ""
@@ -157,6 +190,16 @@ def only_mixing(augment):
 def without_mixing(augment):
     """What an `AugmentSpec` does to single images."""
     return replace(augment, **{name: getattr(AugmentSpec(), name) for name in MIXING})
+
+
+def mirrors(augment):
+    """The axes that each version of an image is turned along, where mirror images are all that there is; None otherwise.
+
+    Args:
+        augment: an `AugmentSpec` without mixing.
+    """
+    alone = augment.flip != "none" and augment == AugmentSpec(flip=augment.flip)
+    return MIRRORS[augment.flip] if alone else None
 
 
 def human_bytes(count):

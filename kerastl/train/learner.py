@@ -12,11 +12,11 @@ import numpy as np
 
 from kerastl.data.images import Images
 from kerastl.model.cut import split
-from kerastl.model.graph import at_size, copy_weights
+from kerastl.model.graph import FEATURES, at_size, copy_weights
 from kerastl.schema import AugmentSpec
 from kerastl.train.devices import mirrored
-from kerastl.train.features import Pass, Trunk, View, cached_features
-from kerastl.train.frontier import DRAWS, only_mixing, without_mixing
+from kerastl.train.features import Pass, Trunk, cached_features, views_of
+from kerastl.train.frontier import DRAWS, only_mixing
 from kerastl.train.plan import is_batch_norm
 from kerastl.train.precision import faster_precision
 
@@ -92,19 +92,8 @@ def behind_the_frontier(learner, tail, train, validation, recipe, views=1):
 def _cached_learner(learner, recipe, it, seed):
     """The tail and its features; the learner as it was where there is no room for them."""
     began = time.perf_counter()
-    trunk, tail = split(learner.whole, it.frontier.layer)
-    batch_size, augmented = recipe.train.evaluation_batch, without_mixing(recipe.augment)
-    how = Pass(
-        faster_precision(it.trunk_precision, trunk, learner.train.pixels[:batch_size], training=False),
-        recipe.train.cache_dtype,
-        recipe.train.cache_budget,
-        batch_size,
-        it.frontier.via,
-    )
-    views = [None]
-    if augmented != AugmentSpec():
-        views = [View(augmented, seed, number) for number in range(it.frontier.views)]
-    frozen = Trunk(trunk, how)
+    frozen, tail = frozen_part(learner, recipe, it)
+    views = views_of(recipe.augment, seed, it.frontier.views)
     features = [cached_features(frozen, learner.train, views, title="features of train")]
     if learner.validation is not None and features[0] is not None:
         features.append(cached_features(frozen, learner.validation, title="features of validation"))
@@ -114,6 +103,26 @@ def _cached_learner(learner, recipe, it, seed):
     validation = learner.validation and replace(learner.validation, pixels=features[1])
     made = behind_the_frontier(learner, tail, train, validation, recipe, len(views))
     return replace(made, seconds=time.perf_counter() - began)
+
+
+def frozen_part(learner, recipe, it):
+    """The `Trunk` up to the frontier of a phase, and the part of the model behind it.
+
+    Args:
+        learner: what `first_learner` gave.
+        recipe: a `Recipe`.
+        it: a `PhasePlan`.
+    """
+    trunk, tail = split(learner.whole, it.frontier.layer or FEATURES)
+    batch_size = recipe.train.evaluation_batch
+    how = Pass(
+        faster_precision(it.trunk_precision, trunk, learner.train.pixels[:batch_size], training=False),
+        recipe.train.cache_dtype,
+        recipe.train.cache_budget,
+        batch_size,
+        it.frontier.via,
+    )
+    return Trunk(trunk, how), tail
 
 
 def on_devices(learner, phase_plan, strategy):

@@ -86,7 +86,9 @@ def find_learning_rate(spec, phase=None):
     model = build_model(spec.model, data.shape, len(data.class_names))
     groups = layer_groups(model, spec.model.backbone)
     plans = plan(model, groups, spec, data.counts)
-    numbers = range(len(plans)) if phase is None else [phase]
+    if phase is not None and spec.phases[phase].solve:
+        raise RecipeError(f"--phase {phase}: {spec.phases[phase].name!r} is solved and has no learning rate")
+    numbers = [number for number, it in enumerate(spec.phases) if not it.solve] if phase is None else [phase]
     return [try_rates(model, data, spec, plans[number], groups, number) for number in numbers]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kerastl import strict
 from kerastl.data.batches import steps_per_epoch
 from kerastl.errors import RecipeError
-from kerastl.model.graph import at_size
+from kerastl.model.graph import LOGITS, at_size
 from kerastl.model.groups import learnable
 from kerastl.schema import LastLayers, Phase
 from kerastl.train.frontier import Frontier, find_frontier, quiet_layers
@@ -30,7 +30,7 @@ class GroupPlan:
         trained: names of those that learn in this phase.
         parameters: numbers that learn in this phase.
         frozen_parameters: numbers that could learn and do not.
-        learning_rate: the highest rate of the schedule; None where nothing learns.
+        learning_rate: the highest rate of the schedule; None where nothing learns, or where it is solved.
     """
 
     name: str
@@ -119,9 +119,15 @@ def plan(model, groups, recipe, images):
 
 
 def _plan_phase(model, groups, recipe, phase, images, later):
-    steps = steps_per_epoch(images[0], recipe.train.batch_size, recipe.data.repeat)
-    epochs = max(1, round(phase.epochs * recipe.train.epochs_scale))
+    steps, epochs = 1, 1  # a solved head
+    if not phase.solve:
+        steps = steps_per_epoch(images[0], recipe.train.batch_size, recipe.data.repeat)
+        epochs = max(1, round(phase.epochs * recipe.train.epochs_scale))
     chosen = _chosen(model, groups, phase)
+    if phase.solve and [layer.name for layer in chosen] != [LOGITS]:
+        raise RecipeError(
+            f"phase {phase.name!r}: solve: the head has {len(chosen)} layers that learn; expected one, that is no model.head.widths"
+        )
     if phase.batch_norm == "freeze":
         chosen = [layer for layer in chosen if not is_batch_norm(layer)]
     names = {layer.name for layer in chosen}
@@ -137,7 +143,7 @@ def _plan_phase(model, groups, recipe, phase, images, later):
         trained = tuple(layer.name for layer in able if layer.name in names)
         sizes = {layer.name: sum(int(np.prod(weight.shape)) for weight in learnable(layer)) for layer in able}
         parameters = sum(sizes[layer] for layer in trained)
-        rate = rates[name] * scale if trained else None
+        rate = rates[name] * scale if trained and rates else None
         group_plans.append(GroupPlan(name, len(able), trained, parameters, sum(sizes.values()) - parameters, rate))
     updated = [layer for layer in chosen if is_batch_norm(layer)]
     quiet = quiet_layers(groups, names)
@@ -152,7 +158,7 @@ def _plan_phase(model, groups, recipe, phase, images, later):
         groups=tuple(group_plans),
         momentum={layer.name: _momentum(layer, phase, epochs * steps) for layer in updated},
         quiet=quiet,
-        frontier=find_frontier(sized, names, quiet, recipe, epochs, images, alike),
+        frontier=find_frontier(sized, names, quiet, recipe, None if phase.solve else epochs, images, alike),
         batch_scale=batch_scale,
         precision=precision,
         trunk_precision=trunk_precision,
@@ -212,6 +218,8 @@ def _owner(batch_norm, layers, producers):
 
 
 def _rates(phase, trained_groups, groups):
+    if phase.solve:
+        return {}
     rates = phase.optimizer.learning_rate
     if not isinstance(rates, dict):
         return dict.fromkeys(trained_groups, rates)

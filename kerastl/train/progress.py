@@ -37,7 +37,7 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def __init__(self, work, number, recorder):
         super().__init__()
-        self.run, self.plan, self.pace, self.images = work.run_dir, work.plans[number], work.pace, work.images(number)
+        self.work, self.plan, self.pace, self.images = work, work.plans[number], work.pace, work.images(number)
         self.number, self.of, self.recorder, self.bar = number + 1, len(work.plans), recorder, Bar()
         self.label = f"{self.plan.phase.name} ({self.number}/{self.of})"
 
@@ -62,16 +62,7 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        row, highest = self.recorder.rows[-1], best(self.recorder.rows)
-        rate, left = self._rate(), self.pace.left
-        tell(
-            "epoch",
-            f"{self.title}  {_numbers(row, highest)}  {rate:,.0f} images/s  {row['seconds']:.1f} s, {clock(left)} left",
-            run=str(self.run),
-            **row,
-            **{"number": self.number, "of": self.of, "epochs": self.plan.epochs},
-            **{"best": highest, "images_per_second": round(rate, 1), "seconds_left": round(left, 1)},
-        )
+        tell_epoch(self.work, self.number - 1, self.recorder.rows, self.title, self._rate())
 
     def _words(self, logs):
         """What stands behind the bar, the most wanted first."""
@@ -81,6 +72,28 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def _rate(self):
         return self.images / self.pace.now["training"].each
+
+
+def tell_epoch(work, number, rows, title, rate=None):
+    """A line, or the row of history.csv, for what has just ended.
+
+    Args:
+        work: the `Work` of the run.
+        number: of the phase, from 0.
+        rows: of history.csv.
+        title: what stands first.
+        rate: images per second; None where there were no steps.
+    """
+    row, highest, left = rows[-1], best(rows), work.pace.left or 0.0
+    speed = "" if rate is None else f"  {rate:,.0f} images/s"
+    tell(
+        "epoch",
+        f"{title}  {_numbers(row, highest)}{speed}  {row['seconds']:.1f} s, {clock(left)} left",
+        run=str(work.run_dir),
+        **row,
+        **{"number": number + 1, "of": len(work.plans), "epochs": work.plans[number].epochs},
+        **{"best": highest, "images_per_second": rate and round(rate, 1), "seconds_left": round(left, 1)},
+    )
 
 
 class PassProgress:

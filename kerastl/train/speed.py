@@ -78,6 +78,10 @@ def _outdated(it, plans, layer):
 
 def _time_phase(model, data, recipe, it, groups, made):
     learner, features = first_learner(model, data, recipe, it), 0.0
+    if it.phase.solve:  # what the solver takes is little beside the features
+        _, features = _time_features(learner, recipe, it)
+        features = 0.0 if made else features
+        return PhaseSpeed(it.phase.name, "float32", features, 0.0, 0.0, 0.0, 0.0, features)
     with quieted(learner.whole, it.quiet):
         if it.frontier.cached:
             learner, features = _time_features(learner, recipe, it)

@@ -83,14 +83,14 @@ def test_streamed_images_give_the_same_batches_as_images_in_memory(photos):
 
 
 def test_views_of_a_set_take_turns_pass_by_pass():
-    """Ten images in three versions, two passes an epoch: each pass shows every image once, in the next version."""
+    """Ten images in three versions, two passes an epoch: each pass shows every image once, in its next version."""
     images = numbered(30)
     batches = seen(training_batches(images, 5, 5, 3, seed=0, repeat=2, views=3))
     assert len(batches) == 3 * 4
     for epoch in range(3):
         shown = sorted(chain.from_iterable(batches[4 * epoch : 4 * epoch + 4]))
-        views = [(2 * epoch + turn) % 3 for turn in range(2)]
-        assert shown == sorted(10 * view + image for view in views for image in range(10))
+        passes = [2 * epoch, 2 * epoch + 1]
+        assert shown == sorted(10 * ((one + image) % 3) + image for one in passes for image in range(10))
 
 
 def test_images_in_the_order_asked_for():

@@ -75,9 +75,12 @@ def test_dropout_of_the_head_lies_behind_the_frontier():
 
 
 WHY_NOT = [
-    ({"augment__flip": "horizontal"}, "augmentation draws new images every epoch"),
-    ({"augment__flip": "horizontal", "train__views": 2}, ""),
-    ({"augment__flip": "horizontal", "train__views": 20}, "it would not pay"),
+    ({"augment__flip": "horizontal"}, ""),
+    ({"augment__rotation": 20.0}, ""),
+    ({"augment__flip": "horizontal", "train__views": 0}, "augmentation draws new images every epoch"),
+    ({"augment__flip": "horizontal", "phases__0__epochs": 3}, "augmentation draws new images every epoch"),
+    ({"augment__flip": "horizontal", "train__views": 20}, ""),
+    ({"augment__rotation": 20.0, "train__views": 20}, "it would not pay"),
     ({"augment__mixup": 0.2}, "mixup and cutmix mix pixels"),
     ({"augment__mixup": 0.2, "augment__mix_in": "features"}, ""),
     ({"train__cache_budget__disk": 0}, "cache_budget.disk is 0"),
@@ -113,8 +116,25 @@ def test_bytes_and_gain_in_closed_form(backbones):
     assert it.frontier.gain == pytest.approx(20 * 1100 / 2100, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("augment", "epochs", "room", "views"),
+    [
+        ({"flip": "horizontal"}, 20, 1e9, 2),
+        ({"flip": "both"}, 20, 1e9, 4),
+        ({"flip": "both"}, 6, 1e9, 3),
+        ({"rotation": 20.0}, 8, 1e9, 4),
+        ({"rotation": 20.0}, 100, 1e9, 10),
+        ({"rotation": 20.0}, 100, 1280 * 4 * (3 * 1000 + 100), 3),
+    ],
+)
+def test_as_many_views_as_the_epochs_can_use_and_the_budget_holds(backbones, augment, epochs, room, views):
+    changes = {f"augment__{name}": value for name, value in augment.items()} | {"train__cache_budget__disk": room}
+    (it,) = planned(backbones["MobileNetV2"], **phase(trainable="head", epochs=epochs), **changes)
+    assert it.frontier.views == views and it.frontier.cached
+
+
 def test_an_epoch_sees_one_view_so_no_more_are_kept(backbones):
-    changes = {"augment__flip": "horizontal", "train__views": 5}
+    changes = {"augment__rotation": 20.0, "train__views": 5}
     assert planned(backbones["ResNet50"], **phase(trainable="head", epochs=3), **changes)[0].frontier.views == 3
 
 
