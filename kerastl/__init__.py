@@ -26,6 +26,7 @@ _LAZY = {
     "train": "kerastl.run",
     "evaluate": "kerastl.evaluate_run",
     "Run": "kerastl.run",
+    "automatic": "kerastl.auto",
     "dry_run": "kerastl.preview",
     "tune_speed": "kerastl.preview",
     "check": "kerastl.data.check",

@@ -30,6 +30,12 @@ OUT = "expected a place that can be written to: name another one (--out)"
 IN_THE_WAY = "a file stands where a folder is needed"
 
 
+def free_folder(name):
+    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... where that is taken."""
+    numbered = (Path("runs") / (name if i == 1 else f"{name}-{i}") for i in itertools.count(1))
+    return next(folder for folder in numbered if not folder.exists())
+
+
 class Taken(UserError):
     """A folder for exports that holds something else."""
 

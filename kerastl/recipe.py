@@ -19,11 +19,12 @@ from kerastl import strict
 from kerastl.errors import RecipeError
 from kerastl.identity import relocated, remembered
 from kerastl.schema import Phase, Recipe
-from kerastl.text import valid
+from kerastl.text import printable, valid
 
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
 OWN_PHASES = "own phases"
+DATASETS = ("cifar10", "cifar100", "digits", "glyphs", "tfds", "folder")  # what data.name begins with
 # What tomllib raises: TOMLDecodeError is a ValueError, as is a number of thousands of digits; brackets can be too deep.
 NOT_TOML = (ValueError, RecursionError)
 # A recipe may come from a stranger. Ours have some 2,000 bytes and nest four deep; time and memory of reading stay bounded.
@@ -58,6 +59,11 @@ def names():
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
+def is_data(name):
+    """Whether a name is that of a folder or a dataset, and not of a recipe."""
+    return str(name) not in names() and (Path(name).is_dir() or str(name).partition(":")[0] in DATASETS)
+
+
 def strategy_names():
     """The named lists of phases that come with kerastl, sorted."""
     return sorted(path.stem for path in STRATEGIES.glob("*.toml"))
@@ -89,6 +95,17 @@ def recipe(spec, strategy=None, **overrides):
     return _resolve(table, str(path), strategy, overrides)
 
 
+def from_table(table, source, strategy=None, **overrides):
+    """A recipe from a table of plain values, as TOML has them.
+
+    Args:
+        table: of tables and values.
+        source: what errors name.
+        strategy, **overrides: as in `recipe`.
+    """
+    return _resolve(table, source, strategy, overrides)
+
+
 def override(base, strategy=None, **overrides):
     """A recipe with some values replaced, checked anew; arguments as in `recipe`."""
     return _resolve(strict.dump(base), f"recipe {base.name}", strategy, overrides)
@@ -109,8 +126,27 @@ def as_begun(base, folder):
 
 
 def to_toml(base):
-    """The text of a TOML file that `recipe` reads back into the same recipe, its phases spelled out."""
-    return tomli_w.dumps(strict.dump(base))
+    """The text of a TOML file that `recipe` reads back into the same recipe, its phases spelled out.
+
+    Args:
+        base: a `Recipe`; its `why` becomes comments, each above its key.
+    """
+    lines, table, counts = [], "", {}
+    values = strict.dump(base)
+    why = values.pop("why")
+    for line in tomli_w.dumps(values).splitlines():
+        if header := re.fullmatch(r"\[(\[?)([\w.]+)\]\]?", line):
+            table = header[2] + "."
+            if header[1]:
+                counts[header[2]] = counts.get(header[2], -1) + 1
+            for listed, place in counts.items():
+                table = (
+                    table.replace(f"{listed}.", f"{listed}.{place}.", 1) if table.startswith(f"{listed}.") else table
+                )
+        elif comment := why.get(table + line.partition(" =")[0]):
+            lines.append(f"# {printable(comment)}")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def parse_override(text):

@@ -23,6 +23,7 @@ OF_ORIGIN = {
 # Keys by how they begin. They change nothing of the training, or only where its files are:
 FREE = (
     "recipe.export.",
+    "recipe.why.",
     "recipe.evaluate.report",
     "recipe.data.dir",
     "recipe.data.cache",

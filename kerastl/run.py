@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from kerastl import strict
+from kerastl.auto import automatic
 from kerastl.circumstances import git_revision, machine, peak_memory, versions
 from kerastl.data.load import load
 from kerastl.deploy.card import write_card
@@ -26,9 +27,9 @@ from kerastl.files import disk_told, locked, refuse_links, sweep_up, write_json,
 from kerastl.model.graph import build_model
 from kerastl.model.groups import layer_groups
 from kerastl.model.untrusted import load_untrusted
-from kerastl.outputs import check_folder, check_outputs, exports_of, run_id, told_taken
+from kerastl.outputs import check_folder, check_outputs, exports_of, free_folder, run_id, told_taken
 from kerastl.parts import Parts
-from kerastl.recipe import Recipe, as_begun, override, recipe, to_toml
+from kerastl.recipe import Recipe, as_begun, is_data, override, recipe, to_toml
 from kerastl.resume import begin, begun, check, finished, origin
 from kerastl.run_folder import read_metrics
 from kerastl.stopping import stop_signals
@@ -62,7 +63,7 @@ class Run:
     baseline: "Run | None" = None
 
 
-def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=None, progress=None):
+def train(spec, out=None, *, score_test=True, resume=False, force=False, on_epoch=None, progress=None):
     """Train, judge and save what a recipe describes.
 
     Once the model is trained and saved, nothing of what follows can lose the run: judging on each split, pictures, exports, card,
@@ -70,8 +71,9 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
     `resume` does it again.
 
     Args:
-        spec: a `Recipe`, the name of one, or the path of a TOML file.
-        out: run folder; made where it is missing, refused where it holds another run.
+        spec: a `Recipe`, the name of one, or the path of a TOML file; or data for which one is chosen (`automatic`): a folder of
+            class folders, or the name of a dataset.
+        out: run folder; made where it is missing, refused where it holds another run. None: runs/NAME, numbered where it is taken.
         score_test: False leaves the test split alone and exports nothing: for sweeps, which choose on validation.
         resume: go on with the run in the folder, which may have been killed at any moment: on the CPU with
             `train.deterministic` it ends with the same bits as if it had not been. A finished run is given back, an empty
@@ -94,7 +96,10 @@ def train(spec, out, *, score_test=True, resume=False, force=False, on_epoch=Non
         >>> run.metrics["test"]["accuracy"]  # doctest: +SKIP
         0.93
     """
-    spec, folder = spec if isinstance(spec, Recipe) else recipe(spec), Path(out)
+    if not isinstance(spec, Recipe):
+        with speaking(progress):
+            spec = automatic(spec) if is_data(spec) else recipe(spec)
+    folder = Path(out) if out else free_folder(spec.name)
     check_trackers(spec)
     check_formats(spec.export.formats)
     if not worker()[0]:

@@ -65,7 +65,7 @@ PHASE = {
     "best_epoch": Maybe(Number(0, MOST_EPOCHS, whole=True)),
     "seconds": AMOUNT,
     "feature_seconds?": AMOUNT,
-    "images_per_second": Number(1e-9),
+    "images_per_second": Maybe(Number(1e-9)),
 }
 _RECIPE = {
     "name": str,

@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from typer.testing import CliRunner
 
 from kerastl.cli import app
-from kerastl.cli.options import free_folder
+from kerastl.outputs import free_folder
 from kerastl.recipe import names
 from kerastl.stopping import Stopped
 from kerastl.train.history import read_history
@@ -248,7 +248,7 @@ def test_nothing_imports_tensorflow_before_work_starts():
 import sys
 from typer.testing import CliRunner
 from kerastl.cli import app
-from kerastl.cli.options import free_folder
+from kerastl.outputs import free_folder
 import kerastl
 kerastl.recipe("quickstart"), dir(kerastl)
 from kerastl import doctor

@@ -96,17 +96,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 def resolved(name, strategy, overrides, data_dir):
     """The recipe with all that the command line says about it."""
+    return read_recipe(name, strategy=strategy, **values_of(overrides, data_dir))
+
+
+def values_of(overrides, data_dir):
+    """Dotted keys and values, as the command line gives them."""
     values = dict(map(parse_override, overrides or []))
-    if data_dir is not None:
-        values["data.dir"] = str(data_dir)
-    return read_recipe(name, strategy=strategy, **values)
-
-
-def free_folder(name):
-    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... where that is taken."""
-    return next(
-        folder for i in range(1, 10**6) if not (folder := Path("runs") / (name if i == 1 else f"{name}-{i}")).exists()
-    )
+    return values if data_dir is None else {**values, "data.dir": str(data_dir)}
 
 
 @contextlib.contextmanager

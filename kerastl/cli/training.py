@@ -18,13 +18,13 @@ from kerastl.cli.options import (
     Strategy,
     app,
     errors_shown,
-    free_folder,
     resolved,
+    values_of,
 )
 from kerastl.errors import KerastlError, RecipeError, UserError
 from kerastl.files import refuse_links
-from kerastl.outputs import check_outputs
-from kerastl.recipe import as_begun
+from kerastl.outputs import check_outputs, free_folder
+from kerastl.recipe import as_begun, is_data
 from kerastl.space import make_space, parse_over, parse_search
 from kerastl.startup import start_tensorflow
 from kerastl.tables import print_run, print_seeds, print_sweep
@@ -36,9 +36,17 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="A recipe's name or TOML file; not needed with --resume.",
-            metavar="RECIPE",
+            help="A folder of photos, one sub-folder per class, or the name of a dataset, for which a recipe is chosen; or a "
+            "recipe's name or TOML file. Not needed with --resume.",
+            metavar="WHAT",
             autocompletion=completion.recipe_names,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Of a folder or dataset: be ready, report included, in so many minutes (default: as long as it pays, 30 at most).",
         ),
     ] = None,
     strategy: Strategy = None,
@@ -59,13 +67,18 @@ def train(
     json_lines: JsonLines = False,
     debug: Debug = False,
 ):
-    """Train, judge and save what a recipe describes, or go on with a run that was killed."""
+    """Train on photos or a dataset with a recipe that is chosen for them, or as a recipe says; or go on with a run that was killed."""
     with errors_shown(debug, quiet, json_lines):
         if resume is not None and out is not None:
             raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
         if resume is not None and data_dir is not None:
             data_dir = data_dir.absolute()  # other relative paths are meant from where the run was begun
-        spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
+        if recipe and is_data(recipe):
+            spec = chosen(recipe, minutes, strategy, values_of(overrides, data_dir))
+        elif minutes:
+            raise RecipeError("--minutes: is for a folder or dataset; expected --set train.minutes=N with a recipe")
+        else:
+            spec = resolved(recipe or recipe_of(resume), strategy, overrides, data_dir)
         run_recipe(spec, resume or out, dry_run, seeds, resume=resume is not None, force=force)
 
 
@@ -134,6 +147,14 @@ def sweep(
             raise
         if to_people():
             print_sweep(done)
+
+
+def chosen(source, minutes, strategy, values):
+    """The automatic recipe for a folder or dataset."""
+    start_tensorflow()
+    from kerastl.auto import automatic
+
+    return automatic(source, minutes, strategy, **values)
 
 
 def recipe_of(run):

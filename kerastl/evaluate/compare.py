@@ -246,8 +246,9 @@ def _mean(form, values):
 
 def _image_rate(metrics):
     """Images a second that went through a training step, over all phases."""
-    seconds = [phase["epochs"] / phase["images_per_second"] for phase in metrics["phases"]]
-    return sum(phase["epochs"] for phase in metrics["phases"]) / sum(seconds)
+    trained = [phase for phase in metrics["phases"] if phase["images_per_second"]]
+    seconds = [phase["epochs"] / phase["images_per_second"] for phase in trained]
+    return sum(phase["epochs"] for phase in trained) / sum(seconds)
 
 
 def _megabytes(it):

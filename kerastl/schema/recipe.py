@@ -46,6 +46,9 @@ class Recipe:
     phases: tuple[Phase, ...] = key(doc="[[phases]] tables, or strategy = NAME")
     evaluate: EvaluateSpec = key(EvaluateSpec, "how the finished model is judged")
     export: ExportSpec = key(ExportSpec, "what is saved where")
+    why: dict[str, str] = key(
+        dict, "from dotted key to why it was chosen, of an automatic recipe; stands as comments in its recipe.toml"
+    )
     baseline: dict[str, Any] | None = key(
         None, "overrides (dotted keys) of a second run, compared with this one at the end"
     )

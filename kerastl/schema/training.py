@@ -65,6 +65,11 @@ class TrainSpec:
         False, "TensorFlow's deterministic operations: the same bits on every run, slower on a GPU"
     )
     trackers: tuple[Literal["mlflow", "wandb"], ...] = key((), "what follows the run beside TensorBoard")
+    minutes: float | None = key(
+        None,
+        "of the phases together: they end then, with the best weights so far (absent: no end but their own)",
+        above=0.0,
+    )
     checkpoint_minutes: float = key(10.0, "the state is kept after each epoch, and so often within one", above=0.0)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from kerastl.data.split import Data
-from kerastl.errors import RecipeError
+from kerastl.errors import KerastlWarning, RecipeError
 from kerastl.model.graph import copy_weights
 from kerastl.schema import Recipe
 from kerastl.stopping import stop_signals
 from kerastl.train import state
 from kerastl.train.best import BestWeights
+from kerastl.train.deadline import Deadline
 from kerastl.train.devices import CROSSENTROPY, WholeLoss, build_compiled, scope, strategy_for, workers_told
 from kerastl.train.divergence import Divergence, memory_told
 from kerastl.train.history import COLUMNS, HistoryRows, columns_of, write_csv
@@ -70,11 +72,19 @@ def fit(model, data, recipe, plans, groups, run_dir, resume=False, on_epoch=None
         _leave(model, plans[len(done) - 1])
     pace, curves = Pace(plans, model, recipe, data.counts), Curves(run_dir, model, data, recipe)
     seen_by = [curves, *([on_epoch] if on_epoch else [])]
-    work = Work(model, data, recipe, plans, groups, run_dir, strategy_for(recipe.train.devices), pace, seen_by)
+    deadline = None
+    if recipe.train.minutes:
+        deadline = time.monotonic() + 60 * recipe.train.minutes - sum(it["seconds"] for it in done)
+    work = Work(
+        model, data, recipe, plans, groups, run_dir, strategy_for(recipe.train.devices), pace, seen_by, deadline
+    )
     with contextlib.closing(curves), paced(pace):
         for number, it in enumerate(plans[len(done) :], start=len(done)):
             with memory_told(it.phase.name, recipe), workers_told(run_dir):
-                summary, rows = _run_phase(work, number, rows)
+                if rows and deadline and time.monotonic() > deadline and not it.phase.solve:
+                    summary = _left_out(work, number)
+                else:
+                    summary, rows = _run_phase(work, number, rows)
                 done.append(summary)
                 state.keep_phases(run_dir, model, done, rows)
     return done
@@ -89,6 +99,7 @@ class Work:
         strategy: of the devices that share every batch, or None.
         pace: the `Pace` of the run.
         seen_by: functions of the rows of history.csv, called after each epoch.
+        deadline: by `time.monotonic`, when the phases have to be over; or None.
     """
 
     model: keras.Model
@@ -100,6 +111,7 @@ class Work:
     strategy: tf.distribute.Strategy | None
     pace: Pace
     seen_by: list
+    deadline: float | None = None
 
     def images(self, number):
         """In a training step of a phase, on the average."""
@@ -114,6 +126,15 @@ def _run_phase(work, number, rows):
     length = {"epochs": it.epochs, "steps_per_epoch": it.steps_per_epoch}
     tell("phase", run=str(work.run_dir), phase=it.phase.name, number=number + 1, of=len(work.plans), **length)
     return (_solve if it.phase.solve else _train)(work, number, rows)
+
+
+def _left_out(work, number):
+    """The summary of a phase for which there is no time; the weights are those before it."""
+    name = work.plans[number].phase.name
+    told = f"phase {name!r} is left out: the {work.recipe.train.minutes:g} minutes of train.minutes are over"
+    warnings.warn(told, KerastlWarning, stacklevel=3)
+    numbers = {"epochs": 0, "best_epoch": 0, "steps": 0, "seconds": 0.0, "feature_seconds": 0.0}
+    return {"name": name, **numbers, "images_per_second": None, "precision": "float32"}
 
 
 def _solve(work, number, rows):
@@ -164,7 +185,8 @@ def _train(work, number, rows):
                 run_dir / "history.csv", rows, phase.name, optimizers, list(work.groups), work.seen_by
             )
             progress = PhaseProgress(work, number, recorder)
-            callbacks = [WholeLoss(), *_choosing(phase, best), watch, recorder, progress]
+            ends = [Deadline(work.deadline)] if work.deadline else []
+            callbacks = [WholeLoss(), *ends, *_choosing(phase, best), watch, recorder, progress]
             try:
                 if phase.only_if_better:
                     best.begin_with(learner.model, _validation_loss(learner, work, number))

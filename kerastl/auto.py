@@ -1,0 +1,340 @@
+"""The automatic recipe: from a dataset, a machine and minutes to an ordinary recipe, with a reason for each choice.
+
+look at the data -> candidates whose weights are here -> seconds of each -> features, a solved head, folds -> the best -> phases
+
+What is decided is a `Recipe` like any other; who wants something else overrides it, or edits the file.
+"""
+
+import statistics
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kerastl.data.decode import opened
+from kerastl.data.folder import list_folder
+from kerastl.data.load import load
+from kerastl.errors import BrokenImage, MissingWeights, UserError
+from kerastl.model.cut import split
+from kerastl.model.graph import FEATURES, build_model
+from kerastl.recipe import from_table
+from kerastl.train.features import Pass, Trunk, cached_features
+from kerastl.train.solve import Examples, out_of_fold
+from kerastl.voice import tell
+
+MINUTES = 30.0  # at most, where nobody says
+# Of the minutes: seconds for start, judging, exports and report, and shares of the rest for the choice and for fine-tuning.
+AROUND, CHOOSING, TUNING = 45.0, 0.3, 0.6
+TRIED = 3  # candidates at most, beside the smallest
+SAMPLE = 1_000  # training images that decide between candidates
+HEADERS = 50  # files that are opened to see how large the images are
+BATCH = 32  # images in a pass through frozen layers
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone at an image size.
+
+    Args:
+        backbone: of keras.applications.
+        image_size: side in pixels.
+        billions: of multiplications for an image.
+        accuracy: top-1 on ImageNet, published.
+        source: where that stands.
+    """
+
+    backbone: str
+    image_size: int
+    billions: float
+    accuracy: float
+    source: str = "keras.io/api/applications"
+
+
+# The cheapest first. Arithmetic of the backbone without its classifier, as `kerastl.model.cut.multiply_adds` counts it.
+CANDIDATES = (
+    Candidate("MobileNetV2", 160, 0.15, 0.688, "Sandler et al. 2018, with the published checkpoints"),
+    Candidate("MobileNetV2", 224, 0.30, 0.713),
+    Candidate("EfficientNetV2B0", 224, 0.72, 0.787),
+    Candidate("EfficientNetV2B3", 300, 3.0, 0.820),
+    Candidate("ConvNeXtTiny", 224, 4.5, 0.813),
+    Candidate("EfficientNetV2S", 384, 8.4, 0.839),
+    Candidate("ConvNeXtBase", 224, 15.4, 0.853),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What holds up to so many training images.
+
+    Args:
+        images: to train on, at most.
+        validation: share of them that is held out to decide whether fine-tuning helped.
+        batch_size: images in a step.
+        steps: of fine-tuning: with few images many passes, with many few.
+    """
+
+    images: float
+    validation: float
+    batch_size: int
+    steps: int
+
+
+# Few images: a larger share validates, as its number counts; the steps after BiT-HyperRule (Kolesnikov et al. 2020, section 3.3).
+SCALES = (
+    Scale(1_000, 0.2, 16, 200),
+    Scale(10_000, 0.1, 32, 1_000),
+    Scale(np.inf, 0.05, 64, 5_000),
+)
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
+# The rate of the head, and what it is multiplied by for each group nearer to the stem (Howard & Ruder 2018, section 3.2: 1 / 2.6).
+RATE, FALL = 3e-4, 1 / 2.6
+TUNED = ("stage3", "stage4", "head")  # what learns after the head was solved; what is before them is computed once
+BACKWARD = 3.0  # a training step costs so many passes forward
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate as it was tried.
+
+    Args:
+        candidate: a `Candidate`.
+        seconds: that an image takes in a pass forward, decoded already.
+        loss: of a solved head on images that it was not solved on.
+        accuracy: the same.
+        images: that decided.
+    """
+
+    candidate: Candidate
+    seconds: float
+    loss: float
+    accuracy: float
+    images: int
+
+
+def automatic(source, minutes=None, strategy=None, **overrides):
+    """Decide on a recipe for a dataset: split, backbone, image size, phases and their length.
+
+    Args:
+        source: a folder of class folders, or a data.name as "cifar10" or "tfds:NAME".
+        minutes: until the run has to be over; None: as long as it pays, 30 at most.
+        strategy: the name of a strategy in place of the phases.
+        **overrides: dotted keys and their values, which stay as they are: of the candidates only those that fit are tried.
+
+    Returns:
+        A `Recipe`; its `why` says of each choice why.
+
+    Raises:
+        UserError: data that the user can mend, too few minutes, or no weights at all.
+
+    Example:
+        >>> automatic("photos", minutes=10).model.backbone  # doctest: +SKIP
+        'EfficientNetV2B0'
+    """
+    began, budget = time.monotonic(), 60 * (minutes or MINUTES)
+    table, why = _about_data(str(source))
+    look = from_table(table | _NOT_YET, f"the automatic recipe for {source}", **overrides)
+    n, side = _count(look.data)
+    scale = next(it for it in SCALES if n <= it.images)
+    table["data"]["validation"] = scale.validation
+    table["train"] = {"batch_size": scale.batch_size, "evaluation_batch": BATCH}
+    trials = _try(table, side, overrides, CHOOSING * (budget - AROUND), f"the automatic recipe for {source}")
+    best = min(trials, key=lambda it: it.loss)
+    table |= _tables_of(best.candidate, table, side)
+    why |= {"model.backbone": _told(trials), "model.image_size": f"as {best.candidate.backbone} is tried"}
+    if "image_size" in table["data"]:
+        why["data.image_size"] = f"the images are {side} pixels wide; the graph enlarges them"
+    left = budget - AROUND - (time.monotonic() - began)
+    needed = 1.2 * n * best.seconds * 3
+    if left < needed:
+        least = (budget - left + needed) / 60
+        raise UserError(
+            f"--minutes: found {budget / 60:g}; the frozen layers alone need more. Expected {least:.1f} or more"
+        )
+    table["train"]["minutes"], why["train.minutes"] = (
+        round(left / 60, 2),
+        "what is left of the time; the best so far is kept then",
+    )
+    table["phases"] = _phases(why, best, scale, n, TUNING * (left - needed))
+    if strategy:
+        why = {key: told for key, told in why.items() if not key.startswith("phases.")}
+    table["why"] = {key: "as asked for" if key in overrides else told for key, told in why.items()}
+    spec = from_table(table, f"the automatic recipe for {source}", strategy, **overrides)
+    tell("automatic", "\n".join(_lines(spec, n)), recipe=spec.name, why=spec.why)
+    return spec
+
+
+_NOT_YET = {
+    "model": {"backbone": CANDIDATES[0].backbone, "image_size": CANDIDATES[0].image_size},
+    "phases": [{"name": "head", "trainable": "head", "solve": "logistic"}],
+}
+
+
+def _about_data(source):
+    """What the recipe says of the data, and why; whatever there is of it."""
+    is_folder = Path(source).is_dir()
+    name = Path(source).resolve().name if is_folder else source
+    name = "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "images"
+    table = {
+        "name": name,
+        "description": f"Chosen by kerastl for {name}.",
+        "data": {"name": f"folder:{source.rstrip('/') or '/'}" if is_folder else source},
+        "augment": {"flip": "horizontal"},
+    }
+    why = {
+        "data.validation": "decides what is kept; the test images are scored once, at the end",
+        "augment.flip": "a mirror image shows the same; not so of letters and signs: --set augment.flip=none",
+    }
+    return table, why
+
+
+def _count(spec):
+    """How many images there are to train on, those to validate on included; and the side of most of them, of a folder."""
+    if not spec.name.startswith("folder:"):
+        data = load(spec, CANDIDATES[0].image_size)
+        return sum(data.counts), min(data.shape[:2])
+    listing = list_folder(Path(spec.dir) / spec.name.removeprefix("folder:"), spec.splits)
+    files = listing.files.get("train", [])
+    n = len(files) + len(listing.files.get("validation", ()))
+    n = n if "test" in listing.files else round(n * (1 - spec.test))
+    sides = []
+    for path in files[:: max(1, len(files) // HEADERS)]:
+        try:
+            with opened(path) as image:
+                sides.append(min(image.size))
+        except BrokenImage:  # told by name when all of them are read
+            continue
+    return min(n, spec.limit or n), round(statistics.median(sides or [CANDIDATES[0].image_size]))
+
+
+def _tables_of(candidate, table, side):
+    """The tables of the recipe that a candidate decides."""
+    data = table["data"]
+    if side < candidate.image_size and data["name"].startswith("folder:"):
+        data = {**data, "image_size": side}
+    return {"data": data, "model": {"backbone": candidate.backbone, "image_size": candidate.image_size}}
+
+
+def _wanted(overrides):
+    """The candidates that the overrides leave; a backbone that is none of them is taken as it is."""
+    backbone, size = overrides.get("model.backbone"), overrides.get("model.image_size")
+    found = [it for it in CANDIDATES if backbone in (None, it.backbone)]
+    found = found or [Candidate(backbone, size or CANDIDATES[1].image_size, CANDIDATES[-1].billions, 0.0, "")]
+    if size:
+        found = {
+            it.backbone: replace(it, image_size=size, billions=it.billions * (size / it.image_size) ** 2)
+            for it in found
+        }
+    return list(found.values()) if size else found
+
+
+def _try(table, side, overrides, seconds, source):
+    """The smallest candidate whose weights can be had, and of those that then fit into the seconds the best by ImageNet.
+
+    Returns:
+        A list of `Trial`, one or more.
+    """
+    trials, waiting, missing, began = [], _wanted(overrides), [], time.monotonic()
+    while waiting and len(trials) <= TRIED:
+        if trials:
+            rate = max(it.seconds / it.candidate.billions for it in trials)
+            left = seconds - (time.monotonic() - began)
+            waiting = [it for it in waiting if 3 * rate * it.billions * min(trials[0].images, SAMPLE) <= left]
+            waiting.sort(key=lambda it: -it.accuracy)
+            if not waiting:
+                break
+        candidate = waiting.pop(0)
+        spec = from_table(table | _NOT_YET | _tables_of(candidate, table, side), source, **overrides)
+        try:
+            trials.append(_trial(candidate, spec))
+        except MissingWeights as error:
+            missing.append(str(error))
+            waiting = [it for it in waiting if it.backbone != candidate.backbone]
+    if not trials:
+        raise MissingWeights(missing[0])
+    return trials
+
+
+def _trial(candidate, spec):
+    """A solved head on the features of a candidate, judged on training images that it was not solved on."""
+    data = load(spec.data, spec.model.image_size, spec.seed)
+    model = build_model(spec.model, data.shape, len(data.class_names))
+    train = data.train
+    if len(train) > SAMPLE:
+        train = train.subset(np.sort(np.random.default_rng(spec.seed).permutation(len(train))[:SAMPLE]))
+    how = Pass(budget=spec.train.cache_budget, batch_size=spec.train.evaluation_batch)
+    trunk = Trunk(split(model, FEATURES)[0], how)
+    pixels = np.resize(train.pixels[: how.batch_size], (how.batch_size, *data.shape)).astype(np.float32)
+    trunk.run(pixels)  # traced
+    began = time.perf_counter()
+    trunk.run(pixels).numpy()
+    seconds = (time.perf_counter() - began) / how.batch_size
+    features = cached_features(trunk, train, title=f"{candidate.backbone} at {candidate.image_size} pixels")
+    loss, accuracy = out_of_fold(
+        Examples(np.asarray(features[:], np.float32), train.labels, len(data.class_names)), spec.seed
+    )
+    return Trial(candidate, seconds, loss, accuracy, len(train))
+
+
+def _told(trials):
+    """Why the best of the trials was chosen."""
+    ordered = sorted(trials, key=lambda it: it.loss)
+    rows = [
+        f"{it.candidate.backbone} at {it.candidate.image_size} {it.accuracy:.3f}, {1 / it.seconds:.0f} images/s"
+        for it in ordered
+    ]
+    return f"solved heads on {trials[0].images:,} training images, by folds: {'; '.join(rows)}"
+
+
+def _phases(why, best, scale, n, seconds):
+    """The head is solved; what there is time for is fine-tuned after it, and counts where validation says so."""
+    phases = [{"name": "head", "trainable": "head", "solve": "logistic"}]
+    why["phases.0.solve"] = "the best that a head can be on frozen features, without a learning rate to choose"
+    step = BACKWARD * best.seconds * scale.batch_size
+    affordable = int(seconds * scale.batch_size / (n * step))
+    epochs = min(MOST_EPOCHS, affordable, max(FEWEST_EPOCHS, round(scale.steps * scale.batch_size / n)))
+    if epochs < FEWEST_EPOCHS:
+        why["phases.0.solve"] += (
+            f"; for fine-tuning there is no time, as an epoch of it takes {n * step / scale.batch_size:.0f} s"
+        )
+        return phases
+    rates = {group: RATE * FALL**place for place, group in enumerate(reversed(TUNED))}
+    tuned = {
+        "name": "fine-tune",
+        "trainable": list(TUNED),
+        "batch_norm": "freeze",
+        "epochs": epochs,
+        "optimizer": {
+            "name": "adamw",
+            "weight_decay": 0.01,
+            "learning_rate": {group: float(f"{rates[group]:.2g}") for group in TUNED},
+        },
+        "schedule": {"name": "one-cycle"},
+        "only_if_better": True,
+    }
+    why |= {
+        "phases.1.epochs": f"some {epochs * n // scale.batch_size:,} steps; an epoch takes about {n * step / scale.batch_size:.0f} s here",
+        "phases.1.batch_norm": "a few images say little about means and variances",
+        "phases.1.only_if_better": "fine-tuning counts only if validation says so",
+    }
+    return [*phases, tuned]
+
+
+def _lines(spec, n):
+    """What a person reads before it begins."""
+    phases = ", then ".join(_phase_told(it) for it in spec.phases)
+    return [
+        f"data   {spec.data.name}: {n:,} images to train and validate on",
+        f"model  {spec.model.backbone} at {spec.model.image_size} pixels ({spec.why['model.backbone']})",
+        f"plan   {phases}",
+        f"time   {spec.train.minutes:g} minutes of training at most",
+    ]
+
+
+def _phase_told(phase):
+    if phase.solve:
+        return f"{phase.name} (solved)"
+    learns = (
+        phase.trainable if isinstance(phase.trainable, str) else " ".join(getattr(phase.trainable, "__iter__", list)())
+    )
+    return f"{phase.name} ({phase.epochs} epochs{', ' + learns if learns else ''})"
