@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerastl.auto_tables import BACKWARD, CANDIDATES, FALL, FEWEST_EPOCHS, MOST_EPOCHS, RATE, SCALES, TUNED, Candidate
 from kerastl.data.decode import opened
 from kerastl.data.folder import list_folder
 from kerastl.data.load import load
@@ -30,67 +31,6 @@ TRIED = 3  # candidates at most, beside the smallest
 SAMPLE = 1_000  # training images that decide between candidates
 HEADERS = 50  # files that are opened to see how large the images are
 BATCH = 32  # images in a pass through frozen layers
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A backbone at an image size.
-
-    Args:
-        backbone: of keras.applications.
-        image_size: side in pixels.
-        billions: of multiplications for an image.
-        accuracy: top-1 on ImageNet, published.
-        source: where that stands.
-    """
-
-    backbone: str
-    image_size: int
-    billions: float
-    accuracy: float
-    source: str = "keras.io/api/applications"
-
-
-# The cheapest first. Arithmetic of the backbone without its classifier, as `kerastl.model.cut.multiply_adds` counts it.
-CANDIDATES = (
-    Candidate("MobileNetV2", 160, 0.15, 0.688, "Sandler et al. 2018, with the published checkpoints"),
-    Candidate("MobileNetV2", 224, 0.30, 0.713),
-    Candidate("EfficientNetV2B0", 224, 0.72, 0.787),
-    Candidate("EfficientNetV2B3", 300, 3.0, 0.820),
-    Candidate("ConvNeXtTiny", 224, 4.5, 0.813),
-    Candidate("EfficientNetV2S", 384, 8.4, 0.839),
-    Candidate("ConvNeXtBase", 224, 15.4, 0.853),
-)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What holds up to so many training images.
-
-    Args:
-        images: to train on, at most.
-        validation: share of them that is held out to decide whether fine-tuning helped.
-        batch_size: images in a step.
-        steps: of fine-tuning: with few images many passes, with many few.
-    """
-
-    images: float
-    validation: float
-    batch_size: int
-    steps: int
-
-
-# Few images: a larger share validates, as its number counts; the steps after BiT-HyperRule (Kolesnikov et al. 2020, section 3.3).
-SCALES = (
-    Scale(1_000, 0.2, 16, 200),
-    Scale(10_000, 0.1, 32, 1_000),
-    Scale(np.inf, 0.05, 64, 5_000),
-)
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
-# The rate of the head, and what it is multiplied by for each group nearer to the stem (Howard & Ruder 2018, section 3.2: 1 / 2.6).
-RATE, FALL = 3e-4, 1 / 2.6
-TUNED = ("stage3", "stage4", "head")  # what learns after the head was solved; what is before them is computed once
-BACKWARD = 3.0  # a training step costs so many passes forward
 
 
 @dataclass(frozen=True)
@@ -133,12 +73,14 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     """
     began, budget = time.monotonic(), 60 * (minutes or MINUTES)
     table, why = _about_data(str(source))
-    look = from_table(table | _NOT_YET, f"the automatic recipe for {source}", **overrides)
+    named = f"the automatic recipe for {source}"
+    before = {key: value for key, value in overrides.items() if not key.startswith("phases.")}  # there are none yet
+    look = from_table(table | _NOT_YET, named, **before)
     n, side = _count(look.data)
     scale = next(it for it in SCALES if n <= it.images)
     table["data"]["validation"] = scale.validation
     table["train"] = {"batch_size": scale.batch_size, "evaluation_batch": BATCH}
-    trials = _try(table, side, overrides, CHOOSING * (budget - AROUND), f"the automatic recipe for {source}")
+    trials = _try(table, side, before, CHOOSING * (budget - AROUND), named)
     best = min(trials, key=lambda it: it.loss)
     table |= _tables_of(best.candidate, table, side)
     why |= {"model.backbone": _told(trials), "model.image_size": f"as {best.candidate.backbone} is tried"}
@@ -158,8 +100,8 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     table["phases"] = _phases(why, best, scale, n, TUNING * (left - needed))
     if strategy:
         why = {key: told for key, told in why.items() if not key.startswith("phases.")}
-    table["why"] = {key: "as asked for" if key in overrides else told for key, told in why.items()}
-    spec = from_table(table, f"the automatic recipe for {source}", strategy, **overrides)
+    table["why"] = {key: f"as asked for; {told}" if key in overrides else told for key, told in why.items()}
+    spec = from_table(table, named, strategy, **overrides)
     tell("automatic", "\n".join(_lines(spec, n)), recipe=spec.name, why=spec.why)
     return spec
 

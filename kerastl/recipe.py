@@ -13,13 +13,12 @@ import tomllib
 import typing
 from pathlib import Path
 
-import tomli_w
-
 from kerastl import strict
 from kerastl.errors import RecipeError
 from kerastl.identity import relocated, remembered
+from kerastl.recipe_text import to_toml as to_toml
 from kerastl.schema import Phase, Recipe
-from kerastl.text import printable, valid
+from kerastl.text import valid
 
 RECIPES = Path(__file__).parent / "recipes"
 STRATEGIES = Path(__file__).parent / "strategies"
@@ -123,30 +122,6 @@ def as_begun(base, folder):
     if own := {key.removeprefix("baseline."): value for key, value in changes.items() if key not in beyond}:
         beyond["baseline"] = {**base.baseline, **own}
     return override(base, **beyond) if beyond else base
-
-
-def to_toml(base):
-    """The text of a TOML file that `recipe` reads back into the same recipe, its phases spelled out.
-
-    Args:
-        base: a `Recipe`; its `why` becomes comments, each above its key.
-    """
-    lines, table, counts = [], "", {}
-    values = strict.dump(base)
-    why = values.pop("why")
-    for line in tomli_w.dumps(values).splitlines():
-        if header := re.fullmatch(r"\[(\[?)([\w.]+)\]\]?", line):
-            table = header[2] + "."
-            if header[1]:
-                counts[header[2]] = counts.get(header[2], -1) + 1
-            for listed, place in counts.items():
-                table = (
-                    table.replace(f"{listed}.", f"{listed}.{place}.", 1) if table.startswith(f"{listed}.") else table
-                )
-        elif comment := why.get(table + line.partition(" =")[0]):
-            lines.append(f"# {printable(comment)}")
-        lines.append(line)
-    return "\n".join(lines) + "\n"
 
 
 def parse_override(text):

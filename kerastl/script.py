@@ -10,7 +10,7 @@ from kerastl.cli.training import train
 from kerastl.recipe import names
 from kerastl.streams import prepare_streams
 
-CHOSEN = ("recipe", "strategy")  # by the script; the other options are those of `kerastl train`
+CHOSEN = ("recipe", "strategy", "minutes")  # options of `train` that a script decides itself
 
 
 def train_script(dataset, strategy):
@@ -36,7 +36,7 @@ def train_script(dataset, strategy):
             name, replaced = "quickstart" if sample else default, strategy
         if options["resume"] is not None:  # a run knows its recipe
             name, replaced = None, None
-        train(name, replaced, **options)
+        train(name, strategy=replaced, **options)
 
     main.__doc__ = f"Train on {dataset}; `kerastl train` runs any recipe."
     main.__signature__ = _with_options_of(train, main)

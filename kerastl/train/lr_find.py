@@ -16,7 +16,7 @@ from kerastl.model.graph import build_model, copy_weights
 from kerastl.model.groups import layer_groups
 from kerastl.recipe import Recipe, recipe
 from kerastl.schema import ScheduleSpec
-from kerastl.train.fit import compile_learner
+from kerastl.train.compiled import compile_learner
 from kerastl.train.learner import make_learner, quieted
 from kerastl.train.plan import plan
 from kerastl.train.precision import precision

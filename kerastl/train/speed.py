@@ -14,8 +14,8 @@ from kerastl.data.batches import evaluation_batches, steps_per_epoch
 from kerastl.data.decode import DIGEST
 from kerastl.data.images import Images
 from kerastl.model.cut import split
+from kerastl.train.compiled import compile_learner
 from kerastl.train.features import trunk_function
-from kerastl.train.fit import compile_learner
 from kerastl.train.learner import behind_the_frontier, first_learner, quieted
 from kerastl.train.precision import faster_precision, precision
 from kerastl.train.steps import phase_batches
