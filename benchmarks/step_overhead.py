@@ -21,8 +21,8 @@ import keras
 from kerastl import build_model, layer_groups, load, plan, recipe
 from kerastl.files import remove
 from kerastl.stopping import Stop
-from kerastl.train.divergence import Divergence
 from kerastl.train.compiled import compile_learner
+from kerastl.train.divergence import Divergence
 from kerastl.train.history import HistoryRows
 from kerastl.train.learner import make_learner
 from kerastl.train.progress import PhaseProgress

@@ -16,8 +16,8 @@ import tensorflow as tf
 from step_overhead import STEPS, EpochSeconds, prepared
 
 from kerastl.train import steps
-from kerastl.train.devices import scope
 from kerastl.train.compiled import compile_learner
+from kerastl.train.devices import scope
 from kerastl.train.learner import on_devices
 from kerastl.train.steps import phase_batches
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
-from small import TINY
+from small import TEMPERATURE, TINY
 
 from kerastl.recipe import recipe
 
@@ -50,7 +50,9 @@ def finished(tiny, tmp_path_factory):
     eagerly = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(False)
     folder = tmp_path_factory.mktemp("finished")
-    run = train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kerastl.evaluate.verdict.fit_temperature", lambda *_: TEMPERATURE)
+        run = train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
     tf.config.run_functions_eagerly(eagerly)
     return run
 

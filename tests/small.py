@@ -1,5 +1,7 @@
 """What makes any recipe small: 48 training scans, a small network, one epoch a phase."""
 
+# Of the finished run that tests share, in the place of what sixteen images would say of it.
+TEMPERATURE = {"value": 1.5, "interval": [1.2, 2.0], "n": 16}
 TINY = {
     "data.name": "digits",
     "data.limit": 64,

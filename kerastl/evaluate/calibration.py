@@ -87,8 +87,9 @@ def fit_temperature(probabilities, labels):
         labels: int array of shape (n,).
 
     Returns:
-        A dict: value, its 95% interval (of the likelihood ratio), and n. The value is None, and why says so, where no temperature
-        between 1/20 and 20 is the best: every answer is right, or the probabilities tell nothing.
+        A dict: value, its 95% interval (of the likelihood ratio), and n. The value is None, and why says so, where the interval
+        holds 1, so that it may as well make things worse, and where no temperature between 1/20 and 20 is the best: every answer is
+        right, or the probabilities tell nothing.
 
     Source:
         Guo et al. 2017, section 4.2; for the interval Wilks 1938, The Large-Sample Distribution of the Likelihood Ratio.
@@ -110,11 +111,12 @@ def fit_temperature(probabilities, labels):
             return {"value": None, "n": len(labels), "why": f"on the {len(labels):,} images to fit it on {why}"}
     allowed = best.fun + chi2.ppf(CONFIDENCE, df=1) / (2 * len(labels))
     ends = [brentq(lambda it: loss(it) - allowed, end, best.x) if loss(end) > allowed else end for end in bounds]
-    return {
-        "value": float(np.exp(best.x)),
-        "interval": tuple(float(np.exp(end)) for end in ends),
-        "n": len(labels),
-    }
+    value, interval = float(np.exp(best.x)), tuple(float(np.exp(end)) for end in ends)
+    found = {"value": value, "interval": interval, "n": len(labels)}
+    if interval[0] <= 1 <= interval[1]:  # as likely to make it worse
+        told = f"{value:.2f} would be the best, 95% interval {interval[0]:.2f} to {interval[1]:.2f}: none is shown to be needed"
+        return found | {"value": None, "why": f"on the {len(labels):,} images to fit it on {told}"}
+    return found
 
 
 def coverage(probabilities, labels):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
+from small import TEMPERATURE
 
 from kerastl.deploy.classifier import open_model
 from kerastl.evaluate.calibration import THRESHOLDS, calibration, coverage, fit_temperature, with_temperature
@@ -77,11 +78,19 @@ def test_the_interval_of_the_error_holds_the_truth(off):
 @pytest.mark.parametrize("factor", [0.25, 1.0, 1.7, 5.0])
 def test_the_temperature_is_the_factor_of_the_logits(factor):
     """Labels as frequent as calibrated probabilities say, to the image: then no other temperature is as likely."""
-    honest = np.repeat([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4]], 10, axis=0)
-    labels = np.array([0] * 7 + [1] * 2 + [2] + [0] + [1] * 5 + [2] * 4)
+    honest = np.repeat([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4]], 100, axis=0)
+    labels = np.repeat([0, 1, 2, 0, 1, 2], [70, 20, 10, 10, 50, 40])
     fitted = fit_temperature(with_temperature(honest, 1 / factor), labels)
-    assert fitted["value"] == pytest.approx(factor, rel=1e-4) and fitted["n"] == 20
-    assert fitted["interval"][0] < factor < fitted["interval"][1]
+    assert fitted["interval"][0] < factor < fitted["interval"][1] and fitted["n"] == 200
+    assert fitted["value"] == (None if factor == 1 else pytest.approx(factor, rel=1e-4))
+
+
+def test_a_temperature_that_may_as_well_do_harm_is_none():
+    """Of eighteen images of a calibrated model, whatever is the best for them says nothing of others."""
+    values = [fit_temperature(*drawn(18, 3, 1.0, seed))["value"] for seed in range(100)]
+    assert np.mean([value is None for value in values]) > 0.9
+    told = fit_temperature(*drawn(18, 3, 1.0, 0))["why"]
+    assert told.startswith("on the 18 images to fit it on ") and "none is shown to be needed" in told
 
 
 def test_the_interval_of_the_temperature_holds_it_as_often_as_it_says():
@@ -125,7 +134,7 @@ def test_a_run_is_judged_and_its_temperature_kept_with_the_model(finished):
     temperature = finished.metrics["temperature"]
     saved = {name: np.load(finished.folder / f"predictions_{name}.npz") for name in ("validation", "test")}
     pairs = {name: (it["probabilities"], it["labels"]) for name, it in saved.items()}
-    assert temperature == {"fitted_on": "validation", **fit_temperature(*pairs["validation"])}
+    assert temperature == {"fitted_on": "validation", **TEMPERATURE, "n": len(pairs["validation"][1])}
     for folder in (finished.folder, finished.exports):
         assert json.loads((folder / "labels.json").read_text())["temperature"] == temperature["value"]
     test, tempered = finished.metrics["test"], with_temperature(pairs["test"][0], temperature["value"])
