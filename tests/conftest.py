@@ -45,13 +45,14 @@ def finished(tiny, tmp_path_factory):
     """A finished run of the tiny recipe, with exports; read it, do not write into it."""
     import tensorflow as tf
 
+    from kerastl.evaluate import verdict
     from kerastl.run import train
 
     eagerly = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(False)
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kerastl.evaluate.verdict.fit_temperature", lambda *_: TEMPERATURE)
+        patch.setattr(verdict, "fit_temperature", lambda *_: TEMPERATURE)
         run = train(tiny(**{"export.folder": str(folder / "exports")}), folder / "run")
     tf.config.run_functions_eagerly(eagerly)
     return run
