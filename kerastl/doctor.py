@@ -1,7 +1,7 @@
 """What this machine, its packages and its folders are fit for, and the remedy where they are not: `kerastl doctor`.
 
-Facts are gathered first, as plain values; then every rule of `RULES` looks at them. Nothing here needs TensorFlow, or NumPy,
-to start: that one of them does not is a finding.
+Facts are gathered first, as plain values; then every rule of `RULES` looks at them, for problems, and every rule of `WARNINGS`,
+for what may work all the same. Nothing here needs TensorFlow, or NumPy, to start: that one of them does not is a finding.
 """
 
 import importlib.metadata
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from kerastl.circumstances import versions
 from kerastl.data.home import home, keras_home, prepared_home
@@ -31,6 +32,10 @@ PLACES = (
 )
 LITTLE_DISK = 1e9  # bytes: a ResNet-50 in training, its state and its exports
 TELLING = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")  # instruction sets that decide how fast
+UNTESTED_MAY_WORK = (
+    "tensorflow",
+    "keras",
+)  # the upper bounds of setup.cfg are what was tested; beyond them is a warning
 PROBED = {"network": "ResNet50", "image_size": 64, "batch": 32, "precision": "float32"}
 
 
@@ -42,7 +47,7 @@ def examine(probe=True):
 
     Returns:
         A dict of plain values: versions, packages, machine, tensorflow, places, speed (images per second, None without a
-        probe), and problems, each with its remedy.
+        probe), problems, and warnings, each with its remedy.
 
     Example:
         >>> examine(probe=False)["problems"]  # doctest: +SKIP
@@ -51,8 +56,9 @@ def examine(probe=True):
     found = {"versions": versions(), "packages": packages(), "machine": hardware(), "places": places()}
     found["tensorflow"] = as_started(found["machine"])
     found["speed"] = speed() if probe and not found["tensorflow"]["failed"] else None
-    problems = [pair for rule in RULES for pair in rule(found)]
-    return {**found, "problems": [{"problem": problem, "remedy": remedy} for problem, remedy in problems]}
+    problems = [{"problem": told, "remedy": remedy} for rule in RULES for told, remedy in rule(found)]
+    warnings = [{"warning": told, "remedy": remedy} for rule in WARNINGS for told, remedy in rule(found)]
+    return {**found, "problems": problems, "warnings": warnings}
 
 
 def packages(name="kerastl"):
@@ -216,10 +222,29 @@ def _packages_fit(found):
         yield "kerastl is not installed as a package, so what it needs is not known", "pip install . in its checkout"
         return
     for it in found["packages"]["unmet"]:
-        yield (
-            f"{it['needs']} is needed by {it['by']}; found {it['found'] or 'nothing'}",
-            f'pip install "{it["needs"]}"',
-        )
+        if not _newer_than_tested(it):
+            yield (
+                f"{it['needs']} is needed by {it['by']}; found {it['found'] or 'nothing'}",
+                f'pip install "{it["needs"]}"',
+            )
+
+
+def _versions_were_tested(found):
+    for it in (found["packages"] or {"unmet": ()})["unmet"]:
+        if _newer_than_tested(it):
+            yield (
+                f"{Requirement(it['needs']).name} {it['found']} is newer than kerastl was tested with; it may work all the same",
+                f'if something fails, pip install "{it["needs"]}"',
+            )
+
+
+def _newer_than_tested(unmet):
+    """Whether kerastl itself names an upper bound, and that is all that a version of TensorFlow or Keras fails."""
+    needed = Requirement(unmet["needs"])
+    if unmet["by"] != "kerastl" or unmet["found"] is None or needed.name not in UNTESTED_MAY_WORK:
+        return False
+    from_below = SpecifierSet(",".join(str(it) for it in needed.specifier if not it.operator.startswith("<")))
+    return from_below.contains(unmet["found"], prereleases=True)
 
 
 def _tensorflow_starts(found):
@@ -268,3 +293,4 @@ def _memory_is_enough(found):
 
 
 RULES = (_packages_fit, _tensorflow_starts, _gpus_are_seen, _places_are_fit, _memory_is_enough)
+WARNINGS = (_versions_were_tested,)

@@ -91,6 +91,8 @@ def print_doctor(found):
         )
     for it in found["problems"]:
         say(f"problem: {it['problem']}\n remedy: {it['remedy']}")
+    for it in found["warnings"]:
+        say(f"warning: {it['warning']}\n remedy: {it['remedy']}")
     if not found["problems"]:
         say("nothing wrong was found")
 

@@ -85,6 +85,30 @@ RULES = {
         "/runs (runs) cannot be written to: OSError",
         "name another place with --out",
     ),
+    "a TensorFlow newer than tested": (
+        ill(packages__unmet=[{"needs": "tensorflow<2.22,>=2.20", "found": "2.22.0rc1", "by": "kerastl"}]),
+        {},
+        "warning: tensorflow 2.22.0rc1 is newer than kerastl was tested with; it may work all the same",
+        'if something fails, pip install "tensorflow<2.22,>=2.20"',
+    ),
+    "a Keras newer than tested": (
+        ill(packages__unmet=[{"needs": "keras<3.16,>=3.15", "found": "4.0", "by": "kerastl"}]),
+        {},
+        "warning: keras 4.0 is newer",
+        'pip install "keras<3.16,>=3.15"',
+    ),
+    "a TensorFlow too old": (
+        ill(packages__unmet=[{"needs": "tensorflow<2.22,>=2.20", "found": "2.19.1", "by": "kerastl"}]),
+        {},
+        "problem: tensorflow<2.22,>=2.20 is needed by kerastl; found 2.19.1",
+        'pip install "tensorflow<2.22,>=2.20"',
+    ),
+    "a TensorFlow that another package cannot work with": (
+        ill(packages__unmet=[{"needs": "tensorflow<2.21", "found": "2.21.0", "by": "tensorflow-text"}]),
+        {},
+        "problem: tensorflow<2.21 is needed by tensorflow-text; found 2.21.0",
+        'pip install "tensorflow<2.21"',
+    ),
     "little memory": (
         ill(machine__memory=2e9),
         {},
@@ -95,7 +119,10 @@ RULES = {
 
 
 def problems(found):
-    return [pair for rule in doctor.RULES for pair in rule(found)]
+    rows = {"problem": doctor.RULES, "warning": doctor.WARNINGS}
+    return [
+        (f"{kind}: {told}", remedy) for kind, rules in rows.items() for rule in rules for told, remedy in rule(found)
+    ]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -212,11 +239,15 @@ def test_the_command_prints_it_and_ends_with_1_where_something_is_wrong(monkeypa
     assert result.exit_code == bool(found["problems"]) and "CPU:0" in found["tensorflow"]["devices"]
     assert found["machine"]["cores"] >= 1 and found["versions"]["keras"] == keras.__version__
     monkeypatch.setattr(
-        doctor, "examine", lambda probe: {**ill(packages=None), "problems": [{"problem": "P", "remedy": "R"}]}
+        doctor,
+        "examine",
+        lambda probe: {**ill(packages=None), "problems": [{"problem": "P", "remedy": "R"}], "warnings": []},
     )
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1 and "problem: P\n remedy: R" in result.output
-    print_doctor({**SOUND, "speed": {**doctor.PROBED, "forward": 610.4, "training": 130.2}, "problems": []})
+    print_doctor(
+        {**SOUND, "speed": {**doctor.PROBED, "forward": 610.4, "training": 130.2}, "problems": [], "warnings": []}
+    )
     told = capsys.readouterr().out
     assert "forward 610 images/s, training 130 images/s" in told and "nothing wrong was found" in told
     assert (
@@ -224,3 +255,10 @@ def test_the_command_prints_it_and_ends_with_1_where_something_is_wrong(monkeypa
         and "NVIDIA T4" in told
         and "8 cores, 16.0 GB of memory" in told
     )
+
+
+def test_a_warning_is_printed_and_the_command_ends_with_0(monkeypatch):
+    found = {**SOUND, "problems": [], "warnings": [{"warning": "W", "remedy": "R"}]}
+    monkeypatch.setattr(doctor, "examine", lambda probe: found)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0 and "warning: W\n remedy: R\nnothing wrong was found" in result.output

@@ -4,32 +4,33 @@ keras issue 20585. `fit` first hands a batch of one replica to `strategy.reduce`
 mean of scalar metrics over an axis that scalars do not have. tests/train/test_devices.py fails when Keras needs this no longer.
 """
 
+import warnings
+
 import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow import trainer
 
-from kerastl.errors import UserError
+from kerastl.errors import KerastlWarning
 
 TESTED = ("3.15",)
 
 
 def mended(model, strategy):
-    """Let a compiled model train under a strategy; one of several workers only on a Keras that this was tested with.
+    """Let a compiled model train under a strategy; several workers on a Keras that this was not tested with are a warning.
 
     Args:
         model: a `keras.Model` whose optimizer and metrics are built.
         strategy: a `tf.distribute.Strategy`.
-
-    Raises:
-        UserError: another Keras.
     """
     model._maybe_symbolic_build = lambda *arguments, **keywords: None  # it fails on shares of different size as well
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
     if not keras.__version__.startswith(TESTED):
-        raise UserError(
-            f"several workers: found Keras {keras.__version__}; kerastl mends keras issue 20585 in {', '.join(TESTED)} only: "
-            "install that, or train on one machine"
+        warnings.warn(
+            f"several workers: kerastl's correction of keras issue 20585 was tested with Keras {', '.join(TESTED)}, not with "
+            f"{keras.__version__}; if training fails, install that version, or train on one machine",
+            KerastlWarning,
+            stacklevel=2,
         )
     trainer.reduce_per_replica = _reduce_per_replica
 
