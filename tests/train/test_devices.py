@@ -22,7 +22,7 @@ from kerastl import launch as launching
 from kerastl.cli import app
 from kerastl.data.batches import even_batches, training_batches
 from kerastl.data.images import Images
-from kerastl.errors import KerastlError, RecipeError, UserError
+from kerastl.errors import KerastlError, KerastlWarning, RecipeError, UserError
 from kerastl.launch import launch
 from kerastl.train import devices, multi_worker
 from kerastl.train.history import read_history
