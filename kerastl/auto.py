@@ -5,6 +5,7 @@ look at the data -> candidates whose weights are here -> seconds of each -> feat
 What is decided is a `Recipe` like any other; who wants something else overrides it, or edits the file.
 """
 
+import os
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -20,7 +21,8 @@ from kerastl.errors import BrokenImage, MissingWeights, UserError
 from kerastl.model.cut import split
 from kerastl.model.graph import FEATURES, build_model
 from kerastl.recipe import from_table
-from kerastl.train.features import Pass, Trunk, cached_features
+from kerastl.train.devices import worker
+from kerastl.train.features import Mirror, Pass, Trunk, cached_features, computed_features
 from kerastl.train.solve import Examples, out_of_fold
 from kerastl.voice import tell
 
@@ -29,6 +31,7 @@ MINUTES = 30.0  # at most, where nobody says
 AROUND, CHOOSING, TUNING = 45.0, 0.3, 0.6
 TRIED = 3  # candidates at most, beside the smallest
 SAMPLE = 1_000  # training images that decide between candidates
+LONGEST = 40  # letters of a name
 HEADERS = 50  # files that are opened to see how large the images are
 BATCH = 32  # images in a pass through frozen layers
 
@@ -71,6 +74,10 @@ def automatic(source, minutes=None, strategy=None, **overrides):
         >>> automatic("photos", minutes=10).model.backbone  # doctest: +SKIP
         'EfficientNetV2B0'
     """
+    if worker()[1] > 1:
+        raise UserError(
+            f"{source}: several workers would each choose a recipe of their own; choose one on one machine, and name its recipe.toml here"
+        )
     began, budget = time.monotonic(), 60 * (minutes or MINUTES)
     table, why = _about_data(str(source))
     named = f"the automatic recipe for {source}"
@@ -82,6 +89,9 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     table["train"] = {"batch_size": scale.batch_size, "evaluation_batch": BATCH}
     trials = _try(table, side, before, CHOOSING * (budget - AROUND), named)
     best = min(trials, key=lambda it: it.loss)
+    if "augment.flip" not in before:
+        spec = from_table(table | _NOT_YET | _tables_of(best.candidate, table, side), named, **before)
+        table["augment"], why["augment.flip"] = _mirrored(best, spec)
     table |= _tables_of(best.candidate, table, side)
     why |= {"model.backbone": _told(trials), "model.image_size": f"as {best.candidate.backbone} is tried"}
     if "image_size" in table["data"]:
@@ -114,20 +124,15 @@ _NOT_YET = {
 
 def _about_data(source):
     """What the recipe says of the data, and why; whatever there is of it."""
-    is_folder = Path(source).is_dir()
+    is_folder = os.path.isdir(source)  # noqa: PTH112 (a name that is too long is none)
     name = Path(source).resolve().name if is_folder else source
-    name = "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "images"
+    name = "".join(letter if letter.isalnum() else "-" for letter in name)[:LONGEST].strip("-") or "images"
     table = {
         "name": name,
         "description": f"Chosen by kerastl for {name}.",
         "data": {"name": f"folder:{source.rstrip('/') or '/'}" if is_folder else source},
-        "augment": {"flip": "horizontal"},
     }
-    why = {
-        "data.validation": "decides what is kept; the test images are scored once, at the end",
-        "augment.flip": "a mirror image shows the same; not so of letters and signs: --set augment.flip=none",
-    }
-    return table, why
+    return table, {"data.validation": "decides what is kept; the test images are scored once, at the end"}
 
 
 def _count(spec):
@@ -199,23 +204,43 @@ def _try(table, side, overrides, seconds, source):
 
 def _trial(candidate, spec):
     """A solved head on the features of a candidate, judged on training images that it was not solved on."""
+    trunk, train, classes = _sample(spec)
+    size = trunk.how.batch_size
+    pixels = np.resize(train.pixels[:size], (size, *train.shape)).astype(np.float32)
+    trunk.run(pixels)  # traced
+    began = time.perf_counter()
+    trunk.run(pixels).numpy()
+    seconds = (time.perf_counter() - began) / size
+    loss, accuracy = _judged(
+        trunk, train, classes, [None], spec, f"{candidate.backbone} at {candidate.image_size} pixels"
+    )
+    return Trial(candidate, seconds, loss, accuracy, len(train))
+
+
+def _mirrored(best, spec):
+    """The augmentation, and why: mirror images where a head that learned from them as well is no worse on images as they are."""
+    trunk, train, classes = _sample(spec)
+    loss, _ = _judged(trunk, train, classes, [None, Mirror((2,))], spec, "mirror images")
+    told = f"with mirror images the loss on held-out images is {loss:.3f}, without them {best.loss:.3f}"
+    return {"flip": "horizontal" if loss <= best.loss else "none"}, told
+
+
+def _sample(spec):
+    """The frozen part of a model, training images to try it on, and how many classes they have."""
     data = load(spec.data, spec.model.image_size, spec.seed)
     model = build_model(spec.model, data.shape, len(data.class_names))
     train = data.train
     if len(train) > SAMPLE:
         train = train.subset(np.sort(np.random.default_rng(spec.seed).permutation(len(train))[:SAMPLE]))
     how = Pass(budget=spec.train.cache_budget, batch_size=spec.train.evaluation_batch)
-    trunk = Trunk(split(model, FEATURES)[0], how)
-    pixels = np.resize(train.pixels[: how.batch_size], (how.batch_size, *data.shape)).astype(np.float32)
-    trunk.run(pixels)  # traced
-    began = time.perf_counter()
-    trunk.run(pixels).numpy()
-    seconds = (time.perf_counter() - began) / how.batch_size
-    features = cached_features(trunk, train, title=f"{candidate.backbone} at {candidate.image_size} pixels")
-    loss, accuracy = out_of_fold(
-        Examples(np.asarray(features[:], np.float32), train.labels, len(data.class_names)), spec.seed
-    )
-    return Trial(candidate, seconds, loss, accuracy, len(train))
+    return Trunk(split(model, FEATURES)[0], how), train, len(data.class_names)
+
+
+def _judged(trunk, train, classes, views, spec, title):
+    """Loss and accuracy of a solved head on images that it was not solved on, and that are as they are."""
+    features = cached_features(trunk, train, views, title)
+    features = computed_features(trunk, train, views, title) if features is None else features[:]
+    return out_of_fold(Examples(np.asarray(features, np.float32), train.labels, classes), spec.seed)
 
 
 def _told(trials):

@@ -97,6 +97,9 @@ def train(spec, out=None, *, score_test=True, resume=False, force=False, on_epoc
         0.93
     """
     if not isinstance(spec, Recipe):
+        kept = Path(out or "") / "recipe.toml"
+        if resume and is_data(spec) and kept.is_file():  # it was chosen when the run began
+            spec = kept
         with speaking(progress):
             spec = automatic(spec) if is_data(spec) else recipe(spec)
     folder = Path(out) if out else free_folder(spec.name)

@@ -38,7 +38,7 @@ def chosen(folder):
 def test_what_is_decided_of_few_photos(chosen, folder):
     assert chosen.name == "my-photos" and chosen.data.name == f"folder:{folder}"
     assert chosen.data.validation == 0.2 and chosen.train.batch_size == 16 and chosen.train.minutes < 5
-    assert chosen.augment.flip == "horizontal" and chosen.train.views == "auto"
+    assert chosen.train.views == "auto" and "with mirror images the loss" in chosen.why["augment.flip"]
     head, tuned = chosen.phases
     assert head.solve == "logistic" and tuned.only_if_better and tuned.batch_norm == "freeze"
     rates = [tuned.optimizer.learning_rate[group] for group in ("stage3", "stage4", "head")]
@@ -64,6 +64,23 @@ def test_a_strategy_takes_the_place_of_the_phases(folder):
 def test_small_pictures_stay_small_and_the_graph_enlarges_them(folder):
     found = automatic(folder, 5, **SMALL | {"model.image_size": 64})
     assert found.data.image_size == 40 and found.model.image_size == 64
+
+
+def test_mirror_images_of_digits_do_harm():
+    found = automatic("digits", 5, **SMALL, **{"data.limit": 600})
+    assert found.augment.flip == "none" and found.data.name == "digits"
+
+
+def test_a_name_is_no_longer_than_files_can_be(folder, tmp_path):
+    (tmp_path / ("写真" * 40)).symlink_to(folder)
+    assert auto._about_data(str(tmp_path / ("写真" * 40)))[0]["name"] == "my-photos"
+    assert auto._about_data("tfds:" + "x" * 300)[0]["name"] == "tfds-" + "x" * 35
+
+
+def test_several_workers_cannot_choose(folder, monkeypatch):
+    monkeypatch.setattr(auto, "worker", lambda: (0, 2))
+    with pytest.raises(UserError, match=r"several workers .* name its recipe\.toml"):
+        automatic(folder, 5, **SMALL)
 
 
 def test_too_few_minutes_are_told_before_anything_is_trained(folder):
@@ -112,13 +129,9 @@ def test_the_table_of_candidates():
         assert 0.6 < it.accuracy < 1 and it.source
 
 
-def test_what_is_data_and_what_a_recipe(folder, monkeypatch):
-    assert (
-        is_data(folder)
-        and is_data("cifar10")
-        and is_data("tfds:mnist")
-        and not is_data("quickstart")
-        and not is_data("x.toml")
+def test_what_is_data_and_what_a_recipe(folder):
+    assert all(map(is_data, (folder, "cifar10", "tfds:mnist"))) and not any(
+        map(is_data, ("quickstart", "x.toml", "x" * 300))
     )
 
 
@@ -130,6 +143,8 @@ def test_the_call_from_a_folder_to_a_model(folder, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert result.output.index("data   folder:") < result.output.index("head (1/2) solved")
     assert kerastl.predict("runs/my-photos", folder / "dark" / "0.png")[0].classes[0] == "dark"
+    resumed = CliRunner().invoke(app, ["train", str(folder), "--resume", "runs/my-photos"])
+    assert resumed.exit_code == 0, resumed.output
     again = CliRunner().invoke(app, ["train", "runs/my-photos/recipe.toml", "--out", "again", "--set", "name=again"])
     assert again.exit_code == 0, again.output
     first, second = (np.load(Path(it) / "predictions_test.npz")["probabilities"] for it in ("runs/my-photos", "again"))

@@ -73,6 +73,8 @@ def train(
             raise RecipeError("--out: a resumed run goes on in its own folder; expected --resume RUN alone")
         if resume is not None and data_dir is not None:
             data_dir = data_dir.absolute()  # other relative paths are meant from where the run was begun
+        if recipe and is_data(recipe) and resume is not None and (resume / "recipe.toml").is_file():
+            recipe = None  # it was chosen when the run began
         if recipe and is_data(recipe):
             spec = chosen(recipe, minutes, strategy, values_of(overrides, data_dir))
         elif minutes:
