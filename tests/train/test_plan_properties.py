@@ -31,6 +31,7 @@ RECIPES = tables(
         (schema.Phase, "trainable"): st.sampled_from(["all", "head"])
         | NAMED
         | st.builds(lambda count: {"last_layers": count}, st.integers(1, LAYERS)),
+        (schema.Phase, "solve"): None,  # the head of this model has two layers: tests/train/test_solve.py
         (schema.Phase, "epochs"): st.integers(1, 1000),
         (schema.Phase, "image_size"): None,  # another copy of the model for every phase: tests/train/test_plan.py
         (schema.OptimizerSpec, "learning_rate"): SOME_RATES
