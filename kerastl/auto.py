@@ -20,15 +20,20 @@ from kerastl.data.load import load
 from kerastl.errors import BrokenImage, MissingWeights, UserError
 from kerastl.model.cut import split
 from kerastl.model.graph import FEATURES, build_model
-from kerastl.recipe import from_table
+from kerastl.recipe import Recipe, from_table
 from kerastl.train.devices import worker
-from kerastl.train.features import Mirror, Pass, Trunk, cached_features, computed_features
+from kerastl.train.features import Mirror, Pass, Trunk, features_in_memory
 from kerastl.train.solve import Examples, out_of_fold
 from kerastl.voice import tell
 
 MINUTES = 30.0  # at most, where nobody says
 # Of the minutes: seconds for start, judging, exports and report, and shares of the rest for the choice and for fine-tuning.
 AROUND, CHOOSING, TUNING = 45.0, 0.3, 0.6
+PASSES, MARGIN = (
+    3,
+    1.2,
+)  # through the frozen layers, for each image: of train in two views, of the others to judge; and to be safe
+HEAD = {"name": "head", "trainable": "head", "solve": "logistic"}  # the first phase
 TRIED = 3  # candidates at most, beside the smallest
 SAMPLE = 1_000  # training images that decide between candidates
 LONGEST = 40  # letters of a name
@@ -46,6 +51,7 @@ class Trial:
         loss: of a solved head on images that it was not solved on.
         accuracy: the same.
         images: that decided.
+        spec: the `Recipe` that it was tried with.
     """
 
     candidate: Candidate
@@ -53,6 +59,7 @@ class Trial:
     loss: float
     accuracy: float
     images: int
+    spec: Recipe
 
 
 def automatic(source, minutes=None, strategy=None, **overrides):
@@ -90,23 +97,20 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     trials = _try(table, side, before, CHOOSING * (budget - AROUND), named)
     best = min(trials, key=lambda it: it.loss)
     if "augment.flip" not in before:
-        spec = from_table(table | _NOT_YET | _tables_of(best.candidate, table, side), named, **before)
-        table["augment"], why["augment.flip"] = _mirrored(best, spec)
+        table["augment"], why["augment.flip"] = _mirrored(best)
     table |= _tables_of(best.candidate, table, side)
     why |= {"model.backbone": _told(trials), "model.image_size": f"as {best.candidate.backbone} is tried"}
     if "image_size" in table["data"]:
         why["data.image_size"] = f"the images are {side} pixels wide; the graph enlarges them"
     left = budget - AROUND - (time.monotonic() - began)
-    needed = 1.2 * n * best.seconds * 3
+    needed = MARGIN * PASSES * n * best.seconds
     if left < needed:
         least = (budget - left + needed) / 60
         raise UserError(
             f"--minutes: found {budget / 60:g}; the frozen layers alone need more. Expected {least:.1f} or more"
         )
-    table["train"]["minutes"], why["train.minutes"] = (
-        round(left / 60, 2),
-        "what is left of the time; the best so far is kept then",
-    )
+    table["train"]["minutes"] = round(left / 60, 2)
+    why["train.minutes"] = "what is left of the time; the best so far is kept then"
     table["phases"] = _phases(why, best, scale, n, TUNING * (left - needed))
     if strategy:
         why = {key: told for key, told in why.items() if not key.startswith("phases.")}
@@ -118,7 +122,7 @@ def automatic(source, minutes=None, strategy=None, **overrides):
 
 _NOT_YET = {
     "model": {"backbone": CANDIDATES[0].backbone, "image_size": CANDIDATES[0].image_size},
-    "phases": [{"name": "head", "trainable": "head", "solve": "logistic"}],
+    "phases": [HEAD],
 }
 
 
@@ -186,7 +190,7 @@ def _try(table, side, overrides, seconds, source):
         if trials:
             rate = max(it.seconds / it.candidate.billions for it in trials)
             left = seconds - (time.monotonic() - began)
-            waiting = [it for it in waiting if 3 * rate * it.billions * min(trials[0].images, SAMPLE) <= left]
+            waiting = [it for it in waiting if PASSES * rate * it.billions * trials[0].images <= left]
             waiting.sort(key=lambda it: -it.accuracy)
             if not waiting:
                 break
@@ -214,13 +218,13 @@ def _trial(candidate, spec):
     loss, accuracy = _judged(
         trunk, train, classes, [None], spec, f"{candidate.backbone} at {candidate.image_size} pixels"
     )
-    return Trial(candidate, seconds, loss, accuracy, len(train))
+    return Trial(candidate, seconds, loss, accuracy, len(train), spec)
 
 
-def _mirrored(best, spec):
+def _mirrored(best):
     """The augmentation, and why: mirror images where a head that learned from them as well is no worse on images as they are."""
-    trunk, train, classes = _sample(spec)
-    loss, _ = _judged(trunk, train, classes, [None, Mirror((2,))], spec, "mirror images")
+    trunk, train, classes = _sample(best.spec)
+    loss, _ = _judged(trunk, train, classes, [None, Mirror((2,))], best.spec, "mirror images")
     told = f"with mirror images the loss on held-out images is {loss:.3f}, without them {best.loss:.3f}"
     return {"flip": "horizontal" if loss <= best.loss else "none"}, told
 
@@ -238,9 +242,7 @@ def _sample(spec):
 
 def _judged(trunk, train, classes, views, spec, title):
     """Loss and accuracy of a solved head on images that it was not solved on, and that are as they are."""
-    features = cached_features(trunk, train, views, title)
-    features = computed_features(trunk, train, views, title) if features is None else features[:]
-    return out_of_fold(Examples(np.asarray(features, np.float32), train.labels, classes), spec.seed)
+    return out_of_fold(Examples(features_in_memory(trunk, train, views, title), train.labels, classes), spec.seed)
 
 
 def _told(trials):
@@ -255,16 +257,12 @@ def _told(trials):
 
 def _phases(why, best, scale, n, seconds):
     """The head is solved; what there is time for is fine-tuned after it, and counts where validation says so."""
-    phases = [{"name": "head", "trainable": "head", "solve": "logistic"}]
     why["phases.0.solve"] = "the best that a head can be on frozen features, without a learning rate to choose"
-    step = BACKWARD * best.seconds * scale.batch_size
-    affordable = int(seconds * scale.batch_size / (n * step))
-    epochs = min(MOST_EPOCHS, affordable, max(FEWEST_EPOCHS, round(scale.steps * scale.batch_size / n)))
+    epoch = BACKWARD * best.seconds * n
+    epochs = min(MOST_EPOCHS, int(seconds / epoch), max(FEWEST_EPOCHS, round(scale.steps * scale.batch_size / n)))
     if epochs < FEWEST_EPOCHS:
-        why["phases.0.solve"] += (
-            f"; for fine-tuning there is no time, as an epoch of it takes {n * step / scale.batch_size:.0f} s"
-        )
-        return phases
+        why["phases.0.solve"] += f"; for fine-tuning there is no time, as an epoch of it takes {epoch:.0f} s"
+        return [HEAD]
     rates = {group: RATE * FALL**place for place, group in enumerate(reversed(TUNED))}
     tuned = {
         "name": "fine-tune",
@@ -280,11 +278,11 @@ def _phases(why, best, scale, n, seconds):
         "only_if_better": True,
     }
     why |= {
-        "phases.1.epochs": f"some {epochs * n // scale.batch_size:,} steps; an epoch takes about {n * step / scale.batch_size:.0f} s here",
+        "phases.1.epochs": f"some {epochs * n // scale.batch_size:,} steps; an epoch takes about {epoch:.0f} s here",
         "phases.1.batch_norm": "a few images say little about means and variances",
         "phases.1.only_if_better": "fine-tuning counts only if validation says so",
     }
-    return [*phases, tuned]
+    return [HEAD, tuned]
 
 
 def _lines(spec, n):
@@ -301,7 +299,6 @@ def _lines(spec, n):
 def _phase_told(phase):
     if phase.solve:
         return f"{phase.name} (solved)"
-    learns = (
-        phase.trainable if isinstance(phase.trainable, str) else " ".join(getattr(phase.trainable, "__iter__", list)())
-    )
-    return f"{phase.name} ({phase.epochs} epochs{', ' + learns if learns else ''})"
+    learns = (phase.trainable,) if isinstance(phase.trainable, str) else phase.trainable
+    named = f", {' '.join(learns)}" if isinstance(learns, tuple) else ""
+    return f"{phase.name} ({phase.epochs} epochs{named})"

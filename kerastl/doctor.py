@@ -32,10 +32,8 @@ PLACES = (
 )
 LITTLE_DISK = 1e9  # bytes: a ResNet-50 in training, its state and its exports
 TELLING = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")  # instruction sets that decide how fast
-UNTESTED_MAY_WORK = (
-    "tensorflow",
-    "keras",
-)  # the upper bounds of setup.cfg are what was tested; beyond them is a warning
+# The upper bounds of setup.cfg are what was tested; beyond them is a warning.
+UNTESTED_MAY_WORK = ("tensorflow", "keras")
 PROBED = {"network": "ResNet50", "image_size": 64, "batch": 32, "precision": "float32"}
 
 

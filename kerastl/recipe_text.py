@@ -19,13 +19,10 @@ def to_toml(base):
     why = values.pop("why")
     for line in tomli_w.dumps(values).split("\n"):  # not splitlines: a text may hold rarer ends of lines
         if header := re.fullmatch(r"\[(\[?)([\w.]+)\]\]?", line):
-            table = header[2] + "."
             if header[1]:
                 counts[header[2]] = counts.get(header[2], -1) + 1
-            for listed, place in counts.items():
-                table = (
-                    table.replace(f"{listed}.", f"{listed}.{place}.", 1) if table.startswith(f"{listed}.") else table
-                )
+            parts = header[2].split(".")
+            table = "".join(f"{part}.{counts[part]}." if part in counts else f"{part}." for part in parts)
         elif comment := why.get(table + line.partition(" =")[0]):
             lines.append(f"# {printable(comment)}")
         lines.append(line)

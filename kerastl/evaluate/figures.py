@@ -174,9 +174,9 @@ def _rates(rows, plan, phases):
     names = [group["name"] for group in plan[0]["groups"]]
     places, rates, start = [], {name: [] for name in names}, 0.5
     for it, phase in zip(plan, phases, strict=True):
-        if not any(row["phase"] == it["name"] for row in rows):
-            continue
         epochs, steps = sum(row["phase"] == it["name"] for row in rows), it["steps_per_epoch"]
+        if not epochs:  # there was no time for it
+            continue
         schedule = 1.0 if phase.solve else make_schedule(phase.schedule, 1.0, it["epochs"], steps)
         at = np.unique(np.linspace(0, epochs * steps - 1, POINTS).astype(int))
         shape = [float(schedule(step)) if callable(schedule) else schedule for step in at.tolist()]

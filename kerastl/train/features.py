@@ -149,8 +149,19 @@ def cached_features(trunk, images, views=(None,), title="features"):
     return found[:] if found.nbytes <= budget.ram else found
 
 
-def computed_features(trunk, images, views=(None,), title="features"):
-    """As `cached_features`, in memory and kept nowhere: for what is needed once."""
+def features_in_memory(trunk, images, views, title, cached=True):
+    """As `cached_features`, a float32 array in any case: where there is no room for them, they are computed and kept nowhere.
+
+    Args:
+        trunk, images, views, title: as `cached_features` has them.
+        cached: False leaves the cache alone.
+    """
+    found = cached_features(trunk, images, views, title) if cached else None
+    found = _computed(trunk, images, views, title) if found is None else found[:]
+    return np.asarray(found, np.float32)
+
+
+def _computed(trunk, images, views, title):
     found, everything = [], np.arange(len(images))
     for number, view in enumerate(views, start=1):
         batches = ordered_batches(images, everything, trunk.how.batch_size, **_draws(view))

@@ -38,8 +38,8 @@ class PhaseProgress(keras.callbacks.Callback):
     def __init__(self, work, number, recorder):
         super().__init__()
         self.work, self.plan, self.pace, self.images = work, work.plans[number], work.pace, work.images(number)
-        self.number, self.of, self.recorder, self.bar = number + 1, len(work.plans), recorder, Bar()
-        self.label = f"{self.plan.phase.name} ({self.number}/{self.of})"
+        self.number, self.recorder, self.bar = number, recorder, Bar()
+        self.label = f"{self.plan.phase.name} ({number + 1}/{len(work.plans)})"
 
     def on_epoch_begin(self, epoch, logs=None):
         steps, left = self.params["steps"], self.plan.epochs - epoch
@@ -62,7 +62,7 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        tell_epoch(self.work, self.number - 1, self.recorder.rows, self.title, self._rate())
+        tell_epoch(self.work, self.number, self.recorder.rows, self.title, self._rate())
 
     def _words(self, logs):
         """What stands behind the bar, the most wanted first."""

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 from threadpoolctl import threadpool_limits
 
 from kerastl.model.graph import LOGITS
-from kerastl.train.features import cached_features, computed_features, views_of
+from kerastl.train.features import features_in_memory, views_of
 from kerastl.train.learner import first_learner, frozen_part
 
 # Penalties per image on features of mean variance 1, the strongest first; and the one where nothing can be held out.
@@ -29,11 +29,8 @@ WORSE = 2  # penalties in a row that are worse than the best end the search
 ENOUGH, ENOUGH_OF_A_CLASS = 200, 10
 FOLDS, MANY, TENTH = 5, 5_000, 0.1
 MOST_STEPS = 500  # of the solver
-ONE_THREAD, SMALL = (
-    1,
-    2**27,
-)  # bytes of features below which several threads wait for one another longer than they compute
-MOST_VARIANCE_SHARE = 1e-12  # below which features do not vary
+SMALL = 2**27  # bytes of features below which several threads wait for one another longer than they compute
+LEAST_VARIANCE = 1e-12  # below which features do not vary
 
 
 @dataclass(frozen=True)
@@ -105,19 +102,14 @@ def solve_head(model, data, recipe, phase_plan):
     if views[0] is not None:  # what is drawn comes beside the images as they are
         views = [None, *views[:-1]]
 
-    def features_of(images, views, title):
-        found = None
-        if phase_plan.frontier.cached:
-            found = cached_features(trunk, images, views, title)
-        found = computed_features(trunk, images, views, title) if found is None else found[:]
-        return np.asarray(found, np.float32)
+    def examples(images, views, title):
+        features = features_in_memory(trunk, images, views, title, phase_plan.frontier.cached)
+        return Examples(features, images.labels, len(data.class_names))
 
-    train = Examples(features_of(data.train, views, "features of train"), data.train.labels, len(data.class_names))
+    train = examples(data.train, views, "features of train")
     validation = None
     if data.validation is not None:
-        validation = Examples(
-            features_of(data.validation, [None], "features of validation"), data.validation.labels, train.classes
-        )
+        validation = examples(data.validation, [None], "features of validation")
     featured = time.perf_counter()
     balanced = recipe.train.class_weights == "balanced"
     solution = solve(train, validation, recipe.seed, balanced)
@@ -222,14 +214,14 @@ class _Solver:
 
     def __init__(self, features, labels, classes, balanced):
         self.mean = features.mean(axis=0, dtype=np.float64)
-        self.scale = np.sqrt(max(features.var(axis=0, dtype=np.float64).mean(), MOST_VARIANCE_SHARE))
+        self.scale = np.sqrt(max(features.var(axis=0, dtype=np.float64).mean(), LEAST_VARIANCE))
         self.x, self.labels = (features - self.mean) / self.scale, labels
         weight = "balanced" if balanced else None
         self.regression = LogisticRegression(max_iter=MOST_STEPS, class_weight=weight, warm_start=True)
 
     def weights(self, penalty):
         """Kernel and bias for the features as they were, float32."""
-        threads = ONE_THREAD if self.x.nbytes < SMALL else None
+        threads = 1 if self.x.nbytes < SMALL else None
         with warnings.catch_warnings(), threadpool_limits(threads):
             warnings.simplefilter("ignore", ConvergenceWarning)  # as good as it gets in so many steps
             self.regression.set_params(C=1 / (penalty * len(self.labels))).fit(self.x, self.labels)
