@@ -13,7 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from kerastl.auto_tables import BACKWARD, CANDIDATES, FALL, FEWEST_EPOCHS, MOST_EPOCHS, RATE, SCALES, TUNED, Candidate
+from kerastl.auto_tables import (
+    BACKWARD,
+    CANDIDATES,
+    FALL,
+    FEWEST_EPOCHS,
+    MOST_EPOCHS,
+    RATE,
+    SCALES,
+    SMOOTHING,
+    TUNED,
+    Candidate,
+)
 from kerastl.data.decode import opened
 from kerastl.data.folder import list_folder
 from kerastl.data.load import load
@@ -93,7 +104,7 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     n, side = _count(look.data)
     scale = next(it for it in SCALES if n <= it.images)
     table["data"]["validation"] = scale.validation
-    table["train"] = {"batch_size": scale.batch_size, "evaluation_batch": BATCH}
+    table["train"] = {"batch_size": scale.batch_size, "evaluation_batch": BATCH, "label_smoothing": SMOOTHING}
     trials = _try(table, side, before, CHOOSING * (budget - AROUND), named)
     best = min(trials, key=lambda it: it.loss)
     if "augment.flip" not in before:
@@ -275,12 +286,14 @@ def _phases(why, best, scale, n, seconds):
             "learning_rate": {group: float(f"{rates[group]:.2g}") for group in TUNED},
         },
         "schedule": {"name": "one-cycle"},
+        "early_stopping": {"monitor": "val_accuracy", "patience": max(FEWEST_EPOCHS, epochs // 2)},
         "only_if_better": True,
     }
     why |= {
         "phases.1.epochs": f"some {epochs * n // scale.batch_size:,} steps; an epoch takes about {epoch:.0f} s here",
         "phases.1.batch_norm": "a few images say little about means and variances",
-        "phases.1.only_if_better": "fine-tuning counts only if validation says so",
+        "phases.1.only_if_better": "fine-tuning counts only if more validation images are right after it",
+        "train.label_smoothing": "of fine-tuning: a solved head is right on its training images already, and would only grow more certain",
     }
     return [HEAD, tuned]
 

@@ -55,12 +55,13 @@ class Scale:
 
 # Few images: a larger share validates, as its number counts; the steps after BiT-HyperRule (Kolesnikov et al. 2020, section 3.3).
 SCALES = (
-    Scale(1_000, 0.2, 16, 200),
-    Scale(10_000, 0.1, 32, 1_000),
+    Scale(1_000, 0.2, 16, 250),
+    Scale(10_000, 0.1, 32, 2_000),
     Scale(np.inf, 0.05, 64, 5_000),
 )
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 10
 # The rate of the head, and what it is multiplied by for each group nearer to the stem (Howard & Ruder 2018, section 3.2: 1 / 2.6).
 RATE, FALL = 3e-4, 1 / 2.6
+SMOOTHING = 0.1  # share of a label spread over all classes while fine-tuning (Müller et al. 2019, section 3)
 TUNED = ("stage3", "stage4", "head")  # what learns after the head was solved; what is before them is computed once
 BACKWARD = 3.0  # a training step costs so many passes forward

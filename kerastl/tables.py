@@ -1,5 +1,7 @@
 """What the command line prints: tables, what a check or the doctor found, and the end of a run."""
 
+import shlex
+
 from kerastl.errors import shortened
 from kerastl.text import printable
 from kerastl.voice import say
@@ -120,6 +122,17 @@ def print_run(run):
     if run.exports and run.metrics["exports"]:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         say(f"exports: {run.exports} ({files}, labels.json)")
+    for step in _next_steps(run):
+        say(step)
+
+
+def _next_steps(run):
+    """What one may do with a finished run, as commands to copy."""
+    if run.recipe.evaluate.report and "test" in run.metrics:
+        yield f"next: open {run.folder / 'report.html'}"
+    yield f"      kerastl predict {shlex.quote(str(run.folder))} PHOTO.jpg"
+    if run.exports:
+        yield f"      kerastl app --models {shlex.quote(str(run.exports.parent))}"
 
 
 def _both_on_test(run):

@@ -39,7 +39,10 @@ def _at_home(found):
     return found[1] + os.path.expanduser(found[2])  # noqa: PTH111 (without a home folder it stays as it is)
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True)
+BEGIN = """Begin with your own photos, one folder per class: kerastl train photos/ (--dry-run says what it would do).
+Without photos: kerastl train quickstart. Whatever looks wrong with this machine: kerastl doctor."""
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, epilog=BEGIN)
 
 
 def _show_version(wanted):

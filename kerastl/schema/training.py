@@ -140,7 +140,8 @@ class Phase:
     keep_best: bool = key(False, "end the phase with the weights of its lowest validation loss")
     only_if_better: bool = key(
         False,
-        "the phase counts only if its best validation loss is lower than that before it; the weights go back otherwise",
+        "the phase counts only if its best validation loss, or early_stopping.monitor, is better than that before it; the weights "
+        "go back otherwise",
     )
     image_size: int | None = key(None, "side in pixels in this phase (absent: the model's)", at_least=1)
     precision: Precision | None = key(None, "of this phase's steps (absent: train.precision)")

@@ -9,6 +9,9 @@ import keras
 from kerastl.voice import Bar, clock, tell
 
 SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+EVERY = (
+    5.0  # seconds at least between the lines of two epochs of a phase; its first and last one have a line in any case
+)
 _pace = contextvars.ContextVar("pace", default=None)  # of the run at work, for passes that know nothing of it
 
 
@@ -39,7 +42,7 @@ class PhaseProgress(keras.callbacks.Callback):
         super().__init__()
         self.work, self.plan, self.pace, self.images = work, work.plans[number], work.pace, work.images(number)
         self.number, self.recorder, self.bar = number, recorder, Bar()
-        self.label = f"{self.plan.phase.name} ({number + 1}/{len(work.plans)})"
+        self.label, self.told = f"{self.plan.phase.name} ({number + 1}/{len(work.plans)})", None
 
     def on_epoch_begin(self, epoch, logs=None):
         steps, left = self.params["steps"], self.plan.epochs - epoch
@@ -62,7 +65,11 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        tell_epoch(self.work, self.number, self.recorder.rows, self.title, self._rate())
+        now, first = time.monotonic(), self.told is None
+        worth_a_line = first or epoch + 1 == self.plan.epochs or now - self.told >= EVERY
+        if worth_a_line:
+            self.told = now
+        tell_epoch(self.work, self.number, self.recorder.rows, self.title if worth_a_line else "", self._rate())
 
     def _words(self, logs):
         """What stands behind the bar, the most wanted first."""
@@ -81,14 +88,14 @@ def tell_epoch(work, number, rows, title, rate=None):
         work: the `Work` of the run.
         number: of the phase, from 0.
         rows: of history.csv.
-        title: what stands first.
+        title: what stands first; empty: no line, but the row to a program.
         rate: images per second; None where there were no steps.
     """
     row, highest, left = rows[-1], best(rows), work.pace.left or 0.0
     speed = "" if rate is None else f"  {rate:,.0f} images/s"
     tell(
         "epoch",
-        f"{title}  {_numbers(row, highest)}{speed}  {row['seconds']:.1f} s, {clock(left)} left",
+        title and f"{title}  {_numbers(row, highest)}{speed}  {row['seconds']:.1f} s, {clock(left)} left",
         run=str(work.run_dir),
         **row,
         **{"number": number + 1, "of": len(work.plans), "epochs": work.plans[number].epochs},
