@@ -25,6 +25,7 @@ from kerastl.auto_tables import (
     TUNED,
     Candidate,
 )
+from kerastl.data.arrays import folder_of_arrays, is_arrays
 from kerastl.data.decode import opened
 from kerastl.data.folder import list_folder
 from kerastl.data.load import load
@@ -77,7 +78,7 @@ def automatic(source, minutes=None, strategy=None, **overrides):
     """Decide on a recipe for a dataset: split, backbone, image size, phases and their length.
 
     Args:
-        source: a folder of class folders, or a data.name as "cifar10" or "tfds:NAME".
+        source: a folder of class folders, a data.name as "cifar10" or "tfds:NAME", or arrays (images, labels), which are kept as a folder.
         minutes: until the run has to be over; None: as long as it pays, 30 at most.
         strategy: the name of a strategy in place of the phases.
         **overrides: dotted keys and their values, which stay as they are: of the candidates only those that fit are tried.
@@ -97,6 +98,7 @@ def automatic(source, minutes=None, strategy=None, **overrides):
             f"{source}: several workers would each choose a recipe of their own; choose one on one machine, and name its recipe.toml here"
         )
     began, budget = time.monotonic(), 60 * (minutes or MINUTES)
+    source = folder_of_arrays(source) if is_arrays(source) else source
     table, why = _about_data(str(source))
     named = f"the automatic recipe for {source}"
     before = {key: value for key, value in overrides.items() if not key.startswith("phases.")}  # there are none yet

@@ -59,7 +59,9 @@ def names():
 
 
 def is_data(name):
-    """Whether a name is that of a folder or a dataset, and not of a recipe."""
+    """Whether a name is that of a folder or a dataset, and not of a recipe; arrays are data."""
+    if isinstance(name, tuple):
+        return True
     is_folder = os.path.isdir(name)  # noqa: PTH112 (a name that is too long is none)
     return str(name) not in names() and (is_folder or str(name).partition(":")[0] in DATASETS)
 

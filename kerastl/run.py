@@ -72,7 +72,7 @@ def train(spec, out=None, *, score_test=True, resume=False, force=False, on_epoc
 
     Args:
         spec: a `Recipe`, the name of one, or the path of a TOML file; or data for which one is chosen (`automatic`): a folder of
-            class folders, or the name of a dataset.
+            class folders, the name of a dataset, or arrays (images, labels), see `folder_of_arrays`.
         out: run folder; made where it is missing, refused where it holds another run. None: runs/NAME, numbered where it is taken.
         score_test: False leaves the test split alone and exports nothing: for sweeps, which choose on validation.
         resume: go on with the run in the folder, which may have been killed at any moment: on the CPU with

@@ -154,3 +154,15 @@ def test_the_call_from_a_folder_to_a_model(folder, tmp_path, monkeypatch):
 def test_minutes_are_for_data(tmp_path):
     result = CliRunner().invoke(app, ["train", "quickstart", "--minutes", "5"])
     assert result.exit_code == 2 and "--set train.minutes=N" in result.stderr
+
+
+def test_arrays_are_data_as_a_folder_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("kerastl.data.arrays.home", lambda: tmp_path)
+    random = np.random.default_rng(0)
+    images = np.clip(random.normal([[[[170]]], [[[60]]]] * 20, 40, (40, 32, 32, 3)), 0, 255).astype(np.uint8)
+    source = images, ["bright", "dark"] * 20
+    assert is_data(source)
+    found = automatic(source, 5, **SMALL)
+    folder = Path(found.data.name.removeprefix("folder:"))
+    assert sorted(it.name for it in folder.iterdir()) == ["bright", "dark"] and len(list(folder.rglob("*.png"))) == 40
+    assert automatic(source, 5, **SMALL).data == found.data
