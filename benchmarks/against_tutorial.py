@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -107,7 +108,7 @@ def main():
                     continue
                 keras.utils.set_random_seed(seed)
                 began = time.perf_counter()
-                data = kerastl.load(spec.data, side, seed)
+                data = kerastl.load(replace(spec.data, image_size=None), side, seed)
                 train = data.train.joined(data.validation)
                 note(
                     way,

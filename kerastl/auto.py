@@ -64,6 +64,7 @@ class Trial:
         accuracy: the same.
         images: that decided.
         spec: the `Recipe` that it was tried with.
+        sample: what `_sample` gave for it.
     """
 
     candidate: Candidate
@@ -72,6 +73,7 @@ class Trial:
     accuracy: float
     images: int
     spec: Recipe
+    sample: tuple
 
 
 def automatic(source, minutes=None, strategy=None, **overrides):
@@ -221,23 +223,20 @@ def _try(table, side, overrides, seconds, source):
 
 def _trial(candidate, spec):
     """A solved head on the features of a candidate, judged on training images that it was not solved on."""
-    trunk, train, classes = _sample(spec)
+    sample = trunk, train, _ = _sample(spec)
     size = trunk.how.batch_size
     pixels = np.resize(train.pixels[:size], (size, *train.shape)).astype(np.float32)
     trunk.run(pixels)  # traced
     began = time.perf_counter()
     trunk.run(pixels).numpy()
     seconds = (time.perf_counter() - began) / size
-    loss, accuracy = _judged(
-        trunk, train, classes, [None], spec, f"{candidate.backbone} at {candidate.image_size} pixels"
-    )
-    return Trial(candidate, seconds, loss, accuracy, len(train), spec)
+    loss, accuracy = _judged(sample, [None], spec, f"{candidate.backbone} at {candidate.image_size} pixels")
+    return Trial(candidate, seconds, loss, accuracy, len(train), spec, sample)
 
 
 def _mirrored(best):
     """The augmentation, and why: mirror images where a head that learned from them as well is no worse on images as they are."""
-    trunk, train, classes = _sample(best.spec)
-    loss, _ = _judged(trunk, train, classes, [None, Mirror((2,))], best.spec, "mirror images")
+    loss, _ = _judged(best.sample, [None, Mirror((2,))], best.spec, "mirror images")
     told = f"with mirror images the loss on held-out images is {loss:.3f}, without them {best.loss:.3f}"
     return {"flip": "horizontal" if loss <= best.loss else "none"}, told
 
@@ -253,8 +252,9 @@ def _sample(spec):
     return Trunk(split(model, FEATURES)[0], how), train, len(data.class_names)
 
 
-def _judged(trunk, train, classes, views, spec, title):
+def _judged(sample, views, spec, title):
     """Loss and accuracy of a solved head on images that it was not solved on, and that are as they are."""
+    trunk, train, classes = sample
     return out_of_fold(Examples(features_in_memory(trunk, train, views, title), train.labels, classes), spec.seed)
 
 

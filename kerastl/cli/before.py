@@ -1,6 +1,7 @@
 """Commands for before a training: what there is, whether the data is sound, how long and how fast it may go."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +68,8 @@ def check(
 
         found = inspect(data, str(data_dir or ""), splits)
         say(json.dumps(found, indent=2)) if as_json else print_check(found)
+        if found["usable"] and not as_json:
+            say(f"next: kerastl train {shlex.quote(data)} --dry-run")
         raise typer.Exit(0 if found["usable"] else 1)
 
 

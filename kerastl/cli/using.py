@@ -68,6 +68,9 @@ def predict(
         from kerastl.deploy.predict import predict_stream
 
         classifier = open_model(model)
+        height, width = classifier.size
+        looks = "the middle square" if height == width else "the middle"
+        tell("model", f"{model} looks at {looks} of each picture, at {width} x {height} pixels")
         top = min(top, len(classifier.class_names))
         answers = predict_stream(classifier, images, top=top, batch=batch, flip=flip)
         if out or not sys.stdout.isatty():

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import kerastl
 from kerastl.cli import app
+from kerastl.tables import print_run
 
 
 def call(*arguments):
@@ -46,7 +47,19 @@ def test_a_line_for_each_image_and_1_for_a_broken_one(finished, pictures, answer
         f"{pictures}/0.png: {first.classes[0]} {100 * first.probabilities[0]:.1f}%, "
         f"{first.classes[1]} {100 * first.probabilities[1]:.1f}%"
     )
+    assert f"{finished.folder} looks at the middle square of each picture, at 8 x 8 pixels" in err.replace("\n", "")
     assert f"{pictures}/1a.jpg: not an image" in err and "error: 1 of 4 images cannot be read" in err
+
+
+def test_the_end_of_a_run_says_the_next_step(finished, capsys):
+    print_run(finished)
+    told = capsys.readouterr().out
+    for step in (
+        f"open {finished.folder / 'report.html'}",
+        f"kerastl predict {finished.folder} PHOTO.jpg",
+        "kerastl app",
+    ):
+        assert step in told
 
 
 def test_json_is_a_stream_of_rows(finished, pictures, answers):
