@@ -51,7 +51,7 @@ def by_the_tutorial(weights, side, train, labels, test):
     image = keras.Input((side, side, 3))
     x = keras.layers.RandomRotation(0.2)(keras.layers.RandomFlip("horizontal")(image))
     x = keras.layers.Dropout(0.2)(base(keras.layers.Rescaling(1 / 127.5, offset=-1)(x), training=False))
-    model = keras.Model(image, keras.layers.Dense(labels.max() + 1)(x))
+    model = keras.Model(image, keras.layers.Dense(int(labels.max()) + 1)(x))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     data = tf.data.Dataset.from_tensor_slices((train, labels)).shuffle(len(train)).batch(32).prefetch(2)
     model.compile(keras.optimizers.Adam(1e-4), loss)
