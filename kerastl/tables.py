@@ -130,9 +130,9 @@ def _next_steps(run):
     """What one may do with a finished run, as commands to copy."""
     if run.recipe.evaluate.report and "test" in run.metrics:
         yield f"next: open {run.folder / 'report.html'}"
-    yield f"      kerastl predict {shlex.quote(str(run.folder))} PHOTO.jpg"
+    yield f"next: kerastl predict {shlex.quote(str(run.folder))} PHOTO.jpg"
     if run.exports:
-        yield f"      kerastl app --models {shlex.quote(str(run.exports.parent))}"
+        yield f"next: kerastl app --models {shlex.quote(str(run.exports.parent))}"
 
 
 def _both_on_test(run):

@@ -109,7 +109,7 @@ def test_which_candidates_are_tried(name, monkeypatch):
     def trial(candidate, spec):
         if candidate.backbone not in losses:
             raise MissingWeights("no weights")
-        return auto.Trial(candidate, candidate.billions / 10, losses[candidate.backbone], 0.5, 100, spec)
+        return auto.Trial(candidate, candidate.billions / 10, losses[candidate.backbone], 0.5, 100, spec, ())
 
     monkeypatch.setattr(auto, "CANDIDATES", TRIED)
     monkeypatch.setattr(auto, "_trial", trial)
