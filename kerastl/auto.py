@@ -262,10 +262,10 @@ def _told(trials):
     """Why the best of the trials was chosen."""
     ordered = sorted(trials, key=lambda it: it.loss)
     rows = [
-        f"{it.candidate.backbone} at {it.candidate.image_size} {it.accuracy:.3f}, {1 / it.seconds:.0f} images/s"
+        f"{it.candidate.backbone} at {it.candidate.image_size} {it.loss:.3f} (accuracy {it.accuracy:.3f}), {1 / it.seconds:.0f} images/s"
         for it in ordered
     ]
-    return f"solved heads on {trials[0].images:,} training images, by folds: {'; '.join(rows)}"
+    return f"the lowest loss of solved heads on {trials[0].images:,} training images, by folds: {'; '.join(rows)}"
 
 
 def _phases(why, best, scale, n, seconds):

@@ -91,7 +91,7 @@ def tell_epoch(work, number, rows, title, rate=None):
         title: what stands first; empty: no line, but the row to a program.
         rate: images per second; None where there were no steps.
     """
-    row, highest, left = rows[-1], best(rows), work.pace.left or 0.0
+    row, highest, left = rows[-1], best(rows), work.pace.left
     speed = "" if rate is None else f"  {rate:,.0f} images/s"
     tell(
         "epoch",
@@ -99,7 +99,11 @@ def tell_epoch(work, number, rows, title, rate=None):
         run=str(work.run_dir),
         **row,
         **{"number": number + 1, "of": len(work.plans), "epochs": work.plans[number].epochs},
-        **{"best": highest, "images_per_second": rate and round(rate, 1), "seconds_left": round(left, 1)},
+        **{
+            "best": highest,
+            "images_per_second": rate and round(rate, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        },
     )
 
 
