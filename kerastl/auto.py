@@ -25,7 +25,7 @@ from kerastl.auto_tables import (
     TUNED,
     Candidate,
 )
-from kerastl.data.arrays import folder_of_arrays, is_arrays
+from kerastl.data.arrays import folder_of_arrays
 from kerastl.data.decode import opened
 from kerastl.data.folder import list_folder
 from kerastl.data.load import load
@@ -100,7 +100,7 @@ def automatic(source, minutes=None, strategy=None, **overrides):
             f"{source}: several workers would each choose a recipe of their own; choose one on one machine, and name its recipe.toml here"
         )
     began, budget = time.monotonic(), 60 * (minutes or MINUTES)
-    source = folder_of_arrays(source) if is_arrays(source) else source
+    source = folder_of_arrays(source) if isinstance(source, tuple) else source
     table, why = _about_data(str(source))
     named = f"the automatic recipe for {source}"
     before = {key: value for key, value in overrides.items() if not key.startswith("phases.")}  # there are none yet

@@ -122,17 +122,16 @@ def print_run(run):
     if run.exports and run.metrics["exports"]:
         files = ", ".join(it["file"] for it in run.metrics["exports"].values())
         say(f"exports: {run.exports} ({files}, labels.json)")
-    for step in _next_steps(run):
-        say(step)
+    say("\n".join(f"next: {step}" for step in _next_steps(run)))
 
 
 def _next_steps(run):
     """What one may do with a finished run, as commands to copy."""
     if run.recipe.evaluate.report and "test" in run.metrics:
-        yield f"next: open {run.folder / 'report.html'}"
-    yield f"next: kerastl predict {shlex.quote(str(run.folder))} PHOTO.jpg"
+        yield f"open {run.folder / 'report.html'}"
+    yield f"kerastl predict {shlex.quote(str(run.folder))} PHOTO.jpg"
     if run.exports:
-        yield f"next: kerastl app --models {shlex.quote(str(run.exports.parent))}"
+        yield f"kerastl app --models {shlex.quote(str(run.exports.parent))}"
 
 
 def _both_on_test(run):

@@ -64,13 +64,12 @@ def predict(
         if out:
             check_file(out)
         start_tensorflow()
-        from kerastl.deploy.classifier import open_model
+        from kerastl.deploy.classifier import open_model, part_seen
         from kerastl.deploy.predict import predict_stream
 
         classifier = open_model(model)
         height, width = classifier.size
-        looks = "the middle square" if height == width else "the middle"
-        tell("model", f"{model} looks at {looks} of each picture, at {width} x {height} pixels")
+        tell("model", f"{model} looks at {part_seen(classifier.size)} of each picture, at {width} x {height} pixels")
         top = min(top, len(classifier.class_names))
         answers = predict_stream(classifier, images, top=top, batch=batch, flip=flip)
         if out or not sys.stdout.isatty():

@@ -15,11 +15,6 @@ from kerastl.files import whole
 FOLDER = "arrays"  # in `home`
 
 
-def is_arrays(source):
-    """Whether data are given as arrays: a tuple of images and labels."""
-    return isinstance(source, tuple)
-
-
 def folder_of_arrays(source):
     """Keep arrays of images as a folder of class folders.
 

@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from kerastl.deploy import gallery, uploads
-from kerastl.deploy.classifier import open_model
+from kerastl.deploy.classifier import open_model, part_seen
 from kerastl.errors import KerastlError
 from kerastl.evaluate.gradcam import overlay
 
@@ -143,8 +143,9 @@ def show_pictures(answer, size):
     given, seen, looked = st.columns(3)
     given.image(answer.picture.shown, caption=plain(answer.picture.name), width="stretch")
     small = gallery.enlarged(answer.picture.pixels)
-    middle = "the middle square" if height == width else "the middle"
-    seen.image(small, caption=f"As the network sees it: {middle}, at {width} x {height} pixels", width="stretch")
+    seen.image(
+        small, caption=f"As the network sees it: {part_seen(size)}, at {width} x {height} pixels", width="stretch"
+    )
     if answer.heat is None:
         looked.info("Where the evidence lies (Grad-CAM) can be shown for convolutional Keras models only.")
     else:

@@ -36,6 +36,12 @@ MOST_SIDE = 4_096  # pixels: a batch of 64 such images has 3 GB
 MOST_CLASSES = 1_000_000  # each gets a name
 
 
+def part_seen(size):
+    """What of a picture a model of a height and width sees, in words."""
+    height, width = size
+    return "the middle square" if height == width else "the middle"
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A model that is ready to answer.

@@ -9,9 +9,8 @@ import keras
 from kerastl.voice import Bar, clock, tell
 
 SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
-EVERY = (
-    5.0  # seconds at least between the lines of two epochs of a phase; its first and last one have a line in any case
-)
+# Seconds at least between the lines of two epochs; the first and the last one of a phase have a line in any case.
+EVERY = 5.0
 _pace = contextvars.ContextVar("pace", default=None)  # of the run at work, for passes that know nothing of it
 
 
@@ -42,7 +41,8 @@ class PhaseProgress(keras.callbacks.Callback):
         super().__init__()
         self.work, self.plan, self.pace, self.images = work, work.plans[number], work.pace, work.images(number)
         self.number, self.recorder, self.bar = number, recorder, Bar()
-        self.label, self.told = f"{self.plan.phase.name} ({number + 1}/{len(work.plans)})", None
+        self.label = f"{self.plan.phase.name} ({number + 1}/{len(work.plans)})"
+        self.next_line = 0.0  # by `time.monotonic`
 
     def on_epoch_begin(self, epoch, logs=None):
         steps, left = self.params["steps"], self.plan.epochs - epoch
@@ -65,11 +65,10 @@ class PhaseProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        now, first = time.monotonic(), self.told is None
-        worth_a_line = first or epoch + 1 == self.plan.epochs or now - self.told >= EVERY
-        if worth_a_line:
-            self.told = now
-        tell_epoch(self.work, self.number, self.recorder.rows, self.title if worth_a_line else "", self._rate())
+        title = ""
+        if time.monotonic() >= self.next_line or epoch + 1 == self.plan.epochs:
+            title, self.next_line = self.title, time.monotonic() + EVERY
+        tell_epoch(self.work, self.number, self.recorder.rows, title, self._rate())
 
     def _words(self, logs):
         """What stands behind the bar, the most wanted first."""
